@@ -1,0 +1,1 @@
+"""Coded-ID VHF tags: pulses to bursts to runs."""

@@ -1,0 +1,1 @@
+"""What CTT radios, nodes and stations say: packets, lines, records, files."""
