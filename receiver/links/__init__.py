@@ -1,0 +1,1 @@
+"""Connections that frames arrive over: serial ports, MQTT brokers, recordings."""

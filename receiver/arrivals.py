@@ -1,0 +1,57 @@
+"""What travels from a link to the store: a record, where it came from, and when.
+
+A `Stamp` says when the last byte of a frame was read, by both clocks; a `Source` says which link,
+decoder and antenna; an `Arrival` is one record with both.
+"""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from protocols.records import Record
+
+ClockQuality: TypeAlias = Literal["pps", "gps", "ntp", "unsynchronised", "file", "implausible"]
+"""How far the system clock could be trusted when a row was stamped. For imported rows: `file`
+where the file claims a good clock, `unsynchronised` where it says otherwise, `implausible` where
+the time cannot be."""
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """When a record arrived."""
+
+    utc_ns: int
+    """Nanoseconds since 1970-01-01 UTC, as the system clock (or the imported file) said."""
+    clock: ClockQuality
+    mono_ns: int | None = None
+    """CLOCK_BOOTTIME of the same instant; None for imported rows."""
+    boot: str | None = None
+    """The kernel's boot id; None for imported rows."""
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where records come from. One value serves all records of a link and decoder."""
+
+    link: str
+    decoder: str
+    """Name and version of the decoder, `ctt/1`."""
+    antenna: str | None = None
+    """The owner's label for a link with one radio."""
+    antennas: tuple[tuple[str, str], ...] = ()
+    """The owner's labels for the radios of a link with several: (radio as the frame names it,
+    label)."""
+    import_id: int | None = None
+    """The imported file, where there is one."""
+
+    def antenna_of(self, radio: str | None) -> str | None:
+        """Return the label of the antenna that `radio` (as the frame names it) listens on."""
+        if radio is None:
+            return self.antenna
+        return dict(self.antennas).get(radio, radio)
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """One record, where it came from, and when."""
+
+    record: Record
+    source: Source
+    stamp: Stamp

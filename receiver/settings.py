@@ -1,0 +1,156 @@
+"""The one table of settings: each field with its type, bounds, default and one sentence of help.
+
+`receiver.config` makes the example file, the checks and the documentation from these structs.
+"""
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+Name: TypeAlias = Annotated[
+    str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+]
+
+
+class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who and where this station is."""
+
+    id: Annotated[
+        Name, Meta(description="The station's id, in every row: letters, digits, '-', '_', '.'.")
+    ] = "my-station"
+    latitude: Annotated[
+        float | None, Meta(ge=-90, le=90, description="Degrees north, WGS 84; none if it moves.")
+    ] = None
+    longitude: Annotated[
+        float | None, Meta(ge=-180, le=180, description="Degrees east, WGS 84.")
+    ] = None
+
+
+class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where detections are kept, and how soon they are safe."""
+
+    path: Annotated[
+        str, Meta(min_length=1, description="The store; beside this file unless absolute.")
+    ] = "stopover.db"
+    commit_interval: Annotated[
+        float,
+        Meta(
+            ge=0.05,
+            le=60,
+            description="Seconds after which what was heard is on the disk: the most that a power "
+            "cut can take.",
+        ),
+    ] = 2.0
+
+
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is told while it runs."""
+
+    format: Annotated[
+        Literal["auto", "pretty", "journal", "json"],
+        Meta(description="auto is journal under systemd, else pretty."),
+    ] = "auto"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least that is told.")
+    ] = "info"
+
+
+class SerialLink(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="serial"
+):
+    """A radio on a serial port."""
+
+    name: Annotated[Name, Meta(description="This link's name in rows and logs.")]
+    device: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="The port; a by-path name stays with the socket: see `stopover ports`.",
+        ),
+    ]
+    antenna: Annotated[
+        str | None, Meta(max_length=64, description="Your label for the antenna on this radio.")
+    ] = None
+    decoder: Annotated[str, Meta(description="What the radio speaks.")] = "ctt"
+    baud_rate: Annotated[int, Meta(ge=300, le=4_000_000, description="Bits a second, 8N1.")] = (
+        115_200
+    )
+    preset: Annotated[
+        Literal["", "fsktag", "node3", "ooktag"],
+        Meta(
+            description="What a CTT radio listens for: fsktag (tags), node3 (nodes), ooktag (old "
+            "tags); empty leaves it as it is."
+        ),
+    ] = ""
+    talk: Annotated[
+        Literal["auto", "always", "never"],
+        Meta(
+            description="auto asks for the version and falls silent if nothing answers; never "
+            "writes nothing, for old dongles that hang when written to."
+        ),
+    ] = "auto"
+    poll_interval: Annotated[
+        float, Meta(ge=5, le=86_400, description="Seconds between polls that a radio must answer.")
+    ] = 60.0
+
+
+class MqttTopic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One subscription and what its messages mean."""
+
+    topic: Annotated[
+        str, Meta(min_length=1, max_length=1024, description="A topic filter, + and # as in MQTT.")
+    ]
+    decoder: Annotated[str, Meta(description="What its messages are.")]
+    antenna: Annotated[
+        str | None, Meta(max_length=64, description="Your label for the antenna behind it.")
+    ] = None
+
+
+class MqttLink(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="mqtt"
+):
+    """Radios that publish to an MQTT broker."""
+
+    name: Annotated[Name, Meta(description="This link's name in rows and logs.")]
+    broker: Annotated[
+        str,
+        Meta(
+            pattern=r"^mqtts?://[^/\s:@]+(:[0-9]{1,5})?$",
+            description="mqtt://HOST[:PORT], or mqtts:// for TLS (ports 1883 and 8883).",
+        ),
+    ]
+    topics: Annotated[
+        tuple[MqttTopic, ...],
+        Meta(min_length=1, description="Subscriptions, each with its decoder."),
+    ]
+    username: Annotated[str | None, Meta(description="User at the broker.")] = None
+    password_file: Annotated[
+        str | None, Meta(description="File whose first line is the password.")
+    ] = None
+    ca_file: Annotated[
+        str | None, Meta(description="Certificates to trust (PEM), else the system's.")
+    ] = None
+    certificate_file: Annotated[
+        str | None, Meta(description="This station's own certificate (PEM), where asked for.")
+    ] = None
+    key_file: Annotated[str | None, Meta(description="The key of that certificate (PEM).")] = None
+    client_id: Annotated[
+        str | None,
+        Meta(
+            max_length=128,
+            description="Name of the session that the broker keeps, else stopover-STATION-LINK.",
+        ),
+    ] = None
+
+
+Link: TypeAlias = SerialLink | MqttLink
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole configuration."""
+
+    station: StationSettings = StationSettings()
+    store: StoreSettings = StoreSettings()
+    log: LogSettings = LogSettings()
+    links: tuple[Link, ...] = ()
