@@ -50,6 +50,7 @@ class LineFramer:
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take the next bytes of the stream, return the lines that they complete."""
         *lines, tail = (self._tail + chunk).replace(b"\r", b"\n").split(b"\n")
+        tail = self._without_nuls(tail)
         if self._skipping and lines:
             self.skipped_bytes += len(lines.pop(0))
             self._skipping = False
@@ -59,7 +60,12 @@ class LineFramer:
             self.skipped_bytes += len(tail)
             tail = b""
         self._tail = tail
-        return [line for line in lines if self._fits(line)]
+        return [line for line in map(self._without_nuls, lines) if self._fits(line)]
+
+    def _without_nuls(self, line: bytes) -> bytes:
+        rest = line.lstrip(b"\x00")
+        self.skipped_bytes += len(line) - len(rest)
+        return rest
 
     def _fits(self, line: bytes) -> bool:
         if len(line) <= self.max_frame_bytes:
@@ -121,6 +127,7 @@ _COBS_RUN = 0xFF
 def cobs_encode(frame: bytes) -> bytes:
     """Return `frame` stuffed so that it holds no zero byte, without the terminating zero."""
     out = bytearray()
+    run = rest = b""
     for run in frame.split(b"\x00"):
         rest = run
         while len(rest) >= _COBS_RUN - 1:
@@ -129,6 +136,8 @@ def cobs_encode(frame: bytes) -> bytes:
             rest = rest[_COBS_RUN - 1 :]
         out.append(len(rest) + 1)
         out += rest
+    if run and not rest:
+        del out[-1]  # A full group at the very end needs no empty group after it.
     return bytes(out)
 
 

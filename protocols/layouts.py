@@ -64,6 +64,7 @@ def parse(layout: Construct, encoded: bytes, **params: int) -> Any:  # noqa: ANN
     """
     try:
         return layout.parse(encoded, **params)
+    except ConstructError as error:
         raise PacketError(_in_one_line(error)) from error
 
 
@@ -75,6 +76,7 @@ def build(layout: Construct, value: object, **params: int) -> bytes:
     """
     try:
         encoded: bytes = layout.build(value, **params)
+    except ConstructError as error:
         raise EncodeError(_in_one_line(error)) from error
     return encoded
 

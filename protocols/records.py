@@ -62,6 +62,8 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
 
     frequency_offset_hz: float
     """From the frequency that the receiver is tuned to."""
+    tuned_frequency_hz: float | None = None
+    """Where the receiver says in the same frame what it is tuned to."""
     signal_db: float
     """Relative to full scale, as SensorGnome reports it, or dBm where the radio is calibrated."""
     noise_db: float | None = None

@@ -3,7 +3,7 @@
 Nothing here reads a clock: who judges a time brings its own `now_ns`.
 """
 
-import datetime
+import datetime as dt
 import functools
 import re
 from typing import Final
@@ -14,7 +14,9 @@ _MAX_WHOLE_S: Final = (2**63 - 1) // NS_PER_S
 """Year 2262: the last second whose nanoseconds fit 64 bits, as every store keeps them."""
 
 _SECOND_DIGITS: Final = 9
-_NS_PER_UNIT: Final = tuple(10 ** (_SECOND_DIGITS - digits) for digits in range(_SECOND_DIGITS + 1))
+_NS_PER_UNIT: Final[tuple[int, ...]] = tuple(
+    int(10 ** (_SECOND_DIGITS - digits)) for digits in range(_SECOND_DIGITS + 1)
+)
 
 FIRST_STATION_NS: Final = 1_262_304_000 * NS_PER_S
 """2010-01-01. Older times are a clock's default: a BeagleBone boots in 2000, a GPS receiver whose
@@ -79,7 +81,7 @@ def iso_ns(text: bytes) -> int | None:
 @functools.lru_cache(maxsize=1024)
 def _midnight_s(day: bytes) -> int | None:
     try:
-        midnight = datetime.datetime.fromisoformat(day.decode()).replace(tzinfo=datetime.UTC)
+        midnight = dt.datetime.fromisoformat(day.decode()).replace(tzinfo=dt.UTC)
     except ValueError:
         return None
     return round(midnight.timestamp())

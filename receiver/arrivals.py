@@ -1,7 +1,8 @@
 """What travels from a link to the store: a record, where it came from, and when.
 
 A `Stamp` says when the last byte of a frame was read, by both clocks; a `Source` says which link,
-decoder and antenna; an `Arrival` is one record with both.
+decoder and antenna; an `Arrival` is one record with both. What the station notes of itself, clock
+samples and activity, travels the same way.
 """
 
 from typing import Literal, TypeAlias
@@ -55,3 +56,29 @@ class Arrival(msgspec.Struct, frozen=True):
     record: Record
     source: Source
     stamp: Stamp
+
+
+class ClockSample(msgspec.Struct, frozen=True):
+    """One pair of the two clocks, kept so that stamps can be corrected later."""
+
+    boot: str
+    mono_ns: int
+    utc_ns: int
+    clock: ClockQuality
+    reason: str
+    """`start`, `sync` (the quality changed), `step` or `hourly`."""
+
+
+class ActivityRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What one antenna did in one hour, so far; a later row of the same key takes its place."""
+
+    hour_utc_s: int
+    session: str
+    link: str
+    antenna: str
+    listening_s: float
+    frames: int
+    detections: int
+    pulses: int
+    noise_dbm: float | None
+    rejects: dict[str, int]

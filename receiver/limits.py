@@ -59,3 +59,44 @@ STORE_RETRY_LONGEST_S: Final = 30.0
 
 DRAIN_S: Final = 8.0
 """How long SIGTERM may take to put what was heard into the store; systemd is told 10 s."""
+
+MAX_WAITING_RAW_BYTES: Final = 16 * 1024 * 1024
+"""Raw bytes of the rows that wait: 50,000 lines of 300 bytes fit; long messages reach it sooner."""
+
+STORE_CHECK_S: Final = 10.0
+"""How long the check of the store may take at start: SQLite reads about 100 MB/s from an SD card's
+cache and 20 MB/s from the card, so 200 MB, ten million detections, are checked whole."""
+
+FIRST_DETECTIONS_LOGGED_PER_MINUTE: Final = 30
+"""Log lines for tags not heard before; beyond it, as at a noisy site, the minute's summary counts
+them."""
+
+TAGS_REMEMBERED: Final = 20_000
+"""Tags that count as heard before since the start: 100 bytes each, 2 MB; then it begins anew."""
+
+ACTIVITY_INTERVAL_S: Final = 300.0
+"""How often the hour's `activity` rows are brought up to date: a power cut takes at most five
+minutes of listening time, and twelve rows an hour cost 50 kB of writes."""
+
+LINK_QUIET_AFTER_S: Final = 300.0
+"""A link that decoded nothing for this long is `quiet`: nodes report every few minutes, tags that
+are near every few seconds."""
+
+MAX_SERIAL_WRITE_BYTES: Final = 4096
+"""Bytes waiting for a port that does not take them: commands are 9 to 16 bytes, replies to a
+station link 30, so more than a hundred of them. More means that the radio hangs."""
+
+SERIAL_WRITE_STALL_S: Final = 5.0
+"""A port that took none of the waiting bytes for this long hangs: at 115,200 baud they are through
+in 0.4 s."""
+
+MQTT_KEEPALIVE_S: Final = 15
+"""A ping after this long without traffic; a broker that leaves one unanswered as long again is
+lost, so a frozen broker is noticed within 30 s. 4 bytes each way, with their TCP/IP headers
+0.6 MB a day at most."""
+
+MQTT_TIMEOUT_S: Final = 10.0
+"""How long a broker may take over an answer: some round trips of a poor mobile connection."""
+
+MAX_RECORDING_LINE_BYTES: Final = 64 * 1024
+"""One line of a recording: a chunk of 4 KiB takes 8.3 kB in hex."""

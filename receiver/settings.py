@@ -12,6 +12,10 @@ Name: TypeAlias = Annotated[
     str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
 ]
 
+Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
+Latitude: TypeAlias = Annotated[float, Meta(ge=-90, le=90)]
+Longitude: TypeAlias = Annotated[float, Meta(ge=-180, le=180)]
+
 
 class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who and where this station is."""
@@ -20,10 +24,10 @@ class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Name, Meta(description="The station's id, in every row: letters, digits, '-', '_', '.'.")
     ] = "my-station"
     latitude: Annotated[
-        float | None, Meta(ge=-90, le=90, description="Degrees north, WGS 84; none if it moves.")
+        Latitude | None, Meta(description="Degrees north, WGS 84, -90 to 90; none if it moves.")
     ] = None
     longitude: Annotated[
-        float | None, Meta(ge=-180, le=180, description="Degrees east, WGS 84.")
+        Longitude | None, Meta(description="Degrees east, WGS 84, -180 to 180.")
     ] = None
 
 
@@ -70,7 +74,7 @@ class SerialLink(
         ),
     ]
     antenna: Annotated[
-        str | None, Meta(max_length=64, description="Your label for the antenna on this radio.")
+        Label | None, Meta(description="Your label for the antenna on this radio.")
     ] = None
     decoder: Annotated[str, Meta(description="What the radio speaks.")] = "ctt"
     baud_rate: Annotated[int, Meta(ge=300, le=4_000_000, description="Bits a second, 8N1.")] = (
@@ -102,9 +106,9 @@ class MqttTopic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str, Meta(min_length=1, max_length=1024, description="A topic filter, + and # as in MQTT.")
     ]
     decoder: Annotated[str, Meta(description="What its messages are.")]
-    antenna: Annotated[
-        str | None, Meta(max_length=64, description="Your label for the antenna behind it.")
-    ] = None
+    antenna: Annotated[Label | None, Meta(description="Your label for the antenna behind it.")] = (
+        None
+    )
 
 
 class MqttLink(
@@ -136,11 +140,8 @@ class MqttLink(
     ] = None
     key_file: Annotated[str | None, Meta(description="The key of that certificate (PEM).")] = None
     client_id: Annotated[
-        str | None,
-        Meta(
-            max_length=128,
-            description="Name of the session that the broker keeps, else stopover-STATION-LINK.",
-        ),
+        Label | None,
+        Meta(description="Name of the session that the broker keeps, else stopover-STATION-LINK."),
     ] = None
 
 

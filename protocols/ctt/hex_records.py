@@ -194,7 +194,7 @@ NODE3_HEALTH_RECORD = Struct(
     "sent_at_unix_s" / Int32ul,
     "uptime_s" / Int32ul,
     "battery_dv" / Int8ul,
-    "charge_cma" / Int16ul,
+    "charge_x10_ma" / Int16ul,
     "temperature_c" / Int8sl,
     "energy_used_mah" / Int16ul,
     "sd_free_percent" / Int8sl,

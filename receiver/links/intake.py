@@ -37,6 +37,12 @@ class LinkStatus:
         self._listening_since: float | None = None
         self._listened_s = 0.0
 
+    def heard(self, mono_ns: int | None) -> None:
+        """Tell that something arrived."""
+        self.last_heard_mono_ns = mono_ns
+        if self.state in (LinkState.QUIET, LinkState.STARTING):
+            self.state = LinkState.HEARING
+
     def listening(self, *, now: bool) -> None:
         """Tell that the link from this moment on could (or could not) hear a tag."""
         moment = time.monotonic()

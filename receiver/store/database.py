@@ -3,16 +3,18 @@
 import datetime as dt
 import os
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+import msgspec
 from sqlite_utils import Database
 
-from receiver.arrivals import Arrival, ClockQuality
-from receiver.limits import MAX_UNKNOWN_FRAMES
+from receiver.arrivals import ActivityRow, Arrival, ClockSample
+from receiver.limits import MAX_UNKNOWN_FRAMES, STORE_CHECK_S
 from receiver.store.errors import (
     StoreDamagedError,
     StoreError,
@@ -127,19 +129,37 @@ class Store:
                 (MAX_UNKNOWN_FRAMES,),
             )
 
-    def add_clock_sample(
-        self, boot: str, mono_ns: int, utc_ns: int, clock: ClockQuality, reason: str
-    ) -> None:
+    def add_clock_sample(self, sample: ClockSample) -> None:
         """Keep one pair of the two clocks; call it inside `transaction`."""
         self.connection.execute(
             "INSERT INTO clock_samples (boot, mono_ns, utc_ns, clock, reason)"
             " VALUES (?, ?, ?, ?, ?)",
             (
-                self.row_maker.text_number(boot),
-                mono_ns,
-                utc_ns,
-                CLOCK_QUALITIES.index(clock),
-                reason,
+                self.row_maker.text_number(sample.boot),
+                sample.mono_ns,
+                sample.utc_ns,
+                CLOCK_QUALITIES.index(sample.clock),
+                sample.reason,
+            ),
+        )
+
+    def put_activity(self, row: ActivityRow) -> None:
+        """Keep what an antenna did in an hour so far; call it inside `transaction`."""
+        self.connection.execute(
+            "INSERT OR REPLACE INTO activity (hour_utc_s, session, link, antenna, listening_s,"
+            " frames, detections, pulses, noise_dbm, rejects)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                row.hour_utc_s,
+                row.session,
+                row.link,
+                row.antenna,
+                round(row.listening_s, 1),
+                row.frames,
+                row.detections,
+                row.pulses,
+                row.noise_dbm,
+                msgspec.json.encode(row.rejects, order="sorted").decode() if row.rejects else None,
             ),
         )
 
@@ -168,22 +188,27 @@ def connect(path: Path, *, is_new: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def check(path: Path) -> None:
-    """Check the file's structure.
+def check(path: Path, longest_s: float = STORE_CHECK_S) -> bool:
+    """Check the file's structure; return False where the time did not suffice to check all of it.
 
     Raises:
         StoreDamagedError: SQLite found damage; the message quotes its first finding.
     """
+    deadline = time.monotonic() + longest_s
     try:
         connection = connect(path)
         try:
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, 20_000)
             (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         finally:
             connection.close()
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
+            return False
         raise _explained(path, error) from error
     if finding != "ok":
         raise StoreDamagedError(f"{path}: the store is damaged: {finding}")
+    return True
 
 
 def set_aside(path: Path, now_utc_ns: int) -> Path:

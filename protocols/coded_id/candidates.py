@@ -1,0 +1,127 @@
+"""Bursts that are not settled yet, and which of them may keep their pulses.
+
+Pulses of several tags can form the code of another one. Who is right is known only when every burst
+that shares those pulses has been heard, so each waits for that (half a second) and then the
+strongest claim wins: bursts of confirmed runs, the longer the run the better, then bursts that
+confirm a run, then those that fit their code best.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from protocols.coded_id.bursts import Burst, HeardPulse, measure
+from protocols.coded_id.code_book import Code
+from protocols.coded_id.runs import Run
+from protocols.coded_id.tolerances import NS_PER_MS
+
+_GAP_NS: Final = 0.3 * NS_PER_MS
+_FREQUENCY_HZ: Final = 30.0
+_SIGNAL_DB: Final = 3.0
+"""Usual deviations of real bursts: what is larger counts against a burst."""
+_FULL_STRENGTH: Final = 20
+"""Bursts after which a longer run has no stronger claim."""
+_LONE, _CONFIRMING, _CONTINUING = 0.0, 1.0, 2.0
+
+
+class Candidate:
+    """Three or four pulses that may be a burst of `code`."""
+
+    __slots__ = ("_burst", "code", "cost", "due_ns", "gaps_ns", "is_settled", "pulses", "time_ns")
+
+    def __init__(
+        self, code: Code, pulses: tuple[HeardPulse, ...], *, time_ns: int, due_ns: int
+    ) -> None:
+        self.code = code
+        self.pulses = pulses
+        self.time_ns = time_ns
+        self.due_ns = due_ns
+        self.is_settled = False
+        self._burst: Burst | None = None
+        times = [pulse.time_ns for pulse in pulses]
+        self.gaps_ns = tuple([later - earlier for earlier, later in zip(times, times[1:])])  # noqa: B905, RUF007  Pairs; the hot path.
+        count = len(pulses)
+        frequency = sum([pulse.frequency_offset_hz for pulse in pulses]) / count
+        signal = sum([pulse.signal_db for pulse in pulses]) / count
+        cost = 0.0
+        for pulse in pulses:
+            cost += ((pulse.frequency_offset_hz - frequency) / _FREQUENCY_HZ) ** 2
+            cost += ((pulse.signal_db - signal) / _SIGNAL_DB) ** 2
+        if count == len(code.offsets_ns):
+            for gap, listed in zip(self.gaps_ns, code.gaps_ns, strict=True):
+                cost += ((gap - listed) / _GAP_NS) ** 2
+        self.cost = cost
+        """Sum of squared deviations, each in units of what is usual."""
+
+    @property
+    def is_complete(self) -> bool:
+        """All four pulses were heard."""
+        return len(self.pulses) == len(self.code.offsets_ns)
+
+    @property
+    def burst(self) -> Burst:
+        """What the pulses tell as a burst, computed once."""
+        if self._burst is None:
+            self._burst = measure(self.pulses, time_ns=self.time_ns, slop_ns=self._slop_ns())
+        return self._burst
+
+    def _slop_ns(self) -> int:
+        if self.is_complete:
+            pairs = zip(self.gaps_ns, self.code.gaps_ns, strict=True)
+            return sum([abs(gap - listed) for gap, listed in pairs])
+        # Which pulse is missing shows in where the others lie.
+        positions = [pulse.time_ns - self.time_ns for pulse in self.pulses]
+        slots = [
+            min(self.code.offsets_ns, key=lambda offset, at=at: abs(offset - at))  # type: ignore[misc]  # Bound now, not late.
+            for at in positions
+        ]
+        listed_gaps = [later - earlier for earlier, later in zip(slots, slots[1:], strict=False)]
+        return sum(
+            abs(gap - listed) for gap, listed in zip(self.gaps_ns, listed_gaps, strict=True)
+        )
+
+    def shares_pulses_with(self, other: "Candidate") -> bool:
+        """Say whether both want one pulse."""
+        pulses = other.pulses
+        return any(pulse in pulses for pulse in self.pulses)
+
+    def has_lost(self) -> bool:
+        """Say whether a run has claimed one of the pulses."""
+        return any(pulse.claimed for pulse in self.pulses)
+
+    def claim(self) -> None:
+        """Let nobody else use the pulses."""
+        for pulse in self.pulses:
+            pulse.claimed = True
+
+    def repeats(self, other: "Candidate", *, gap_ns: float, frequency_hz: float) -> bool:
+        """Say whether one transmitter sent both, by gaps and frequency."""
+        if abs(self.burst.frequency_offset_hz - other.burst.frequency_offset_hz) > frequency_hz:
+            return False
+        return all(
+            abs(mine - its) <= gap_ns
+            for mine, its in zip(self.gaps_ns, other.gaps_ns, strict=True)
+        )
+
+
+def strength(candidate: Candidate, run: Run | None, *, is_confirming: bool) -> float:
+    """Return how strong a claim on its pulses a burst has."""
+    if run is not None:
+        length = min(run.length, _FULL_STRENGTH)
+        # Three pulses of a long run outweigh a whole burst of a run that has just begun.
+        return _CONTINUING + (length if candidate.is_complete else length / 2)
+    return _CONFIRMING if is_confirming else _LONE
+
+
+def sharing(first: Candidate, others: Iterable[Candidate]) -> list[Candidate]:
+    """Return `first` and all that share pulses with it, directly or by way of another."""
+    cluster = [first]
+    rest = [other for other in others if other is not first and not other.is_settled]
+    position = 0
+    while position < len(cluster) and rest:
+        member = cluster[position]
+        position += 1
+        joined = [other for other in rest if other.shares_pulses_with(member)]
+        if joined:
+            cluster += joined
+            rest = [other for other in rest if other not in joined]
+    return cluster

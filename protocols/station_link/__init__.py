@@ -1,0 +1,1 @@
+"""The open frame for low-cost receivers: what their firmware says, and what the host answers."""

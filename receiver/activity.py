@@ -1,0 +1,101 @@
+"""Silence is a fact too: what each antenna did in each hour, also when it heard nothing."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+
+from receiver.arrivals import ActivityRow
+from receiver.links.intake import LinkStatus
+
+_HOUR_S = 3600
+
+
+class AntennaActivity:
+    """Counts of one antenna in the current hour."""
+
+    __slots__ = ("detections", "frames", "listening_s", "noise_dbm", "pulses", "rejects")
+
+    def __init__(self) -> None:
+        self.listening_s = 0.0
+        self.frames = 0
+        self.detections = 0
+        self.pulses = 0
+        self.noise_dbm: float | None = None
+        """The last that the radio told."""
+        self.rejects: Counter[str] = Counter()
+        """Frames and rows that came to nothing, by reason."""
+
+
+class LinkActivity:
+    """Counts of one link's antennas in the current hour."""
+
+    def __init__(self, status: LinkStatus, antennas: Iterator[str | None]) -> None:
+        self.status = status
+        self._antennas = {antenna or "": AntennaActivity() for antenna in antennas}
+        """What the link is known to have; others join when they are first heard."""
+
+    def of(self, antenna: str | None) -> AntennaActivity:
+        """Return the counts of one antenna."""
+        known = self._antennas.get(antenna or "")
+        if known is None:
+            known = self._antennas[antenna or ""] = AntennaActivity()
+        return known
+
+    def add_listening(self) -> None:
+        """Add the seconds that the link listened since last time to each of its antennas."""
+        listened_s = self.status.take_listened_s()
+        for counts in self._antennas.values():
+            counts.listening_s += listened_s
+
+    def rows(self, hour_utc_s: int, session: str) -> Iterator[ActivityRow]:
+        """Yield the rows of the hour so far."""
+        for antenna, counts in self._antennas.items():
+            yield ActivityRow(
+                hour_utc_s=hour_utc_s,
+                session=session,
+                link=self.status.name,
+                antenna=antenna,
+                listening_s=counts.listening_s,
+                frames=counts.frames,
+                detections=counts.detections,
+                pulses=counts.pulses,
+                noise_dbm=counts.noise_dbm,
+                rejects=dict(counts.rejects),
+            )
+
+    def begin_hour(self) -> None:
+        """Count from zero again."""
+        self._antennas = {antenna: AntennaActivity() for antenna in self._antennas}
+
+
+class Activity:
+    """The hour's counts of every link of one life of the daemon."""
+
+    def __init__(self, now_utc_ns: int) -> None:
+        self.session = uuid.uuid4().hex[:12]
+        """Tells this life of the daemon from others in the same hour."""
+        self.links: list[LinkActivity] = []
+        self._hour_utc_s = _hour(now_utc_ns)
+
+    def rows(self, now_utc_ns: int) -> list[ActivityRow]:
+        """Return the rows of the current hour, and begin a new one where the hour has changed.
+
+        Called every few minutes: what is counted just after the full hour and before the next call
+        goes to the hour before.
+        """
+        for link in self.links:
+            link.add_listening()
+        rows = [row for link in self.links for row in link.rows(self._hour_utc_s, self.session)]
+        if _hour(now_utc_ns) != self._hour_utc_s:
+            self._hour_utc_s = _hour(now_utc_ns)
+            for link in self.links:
+                link.begin_hour()
+        return rows
+
+    def seconds_to_full_hour(self, now_utc_ns: int) -> float:
+        """Return how long the current hour still lasts."""
+        return _HOUR_S - now_utc_ns / 1e9 % _HOUR_S
+
+
+def _hour(utc_ns: int) -> int:
+    return utc_ns // (_HOUR_S * 10**9) * _HOUR_S

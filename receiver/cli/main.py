@@ -1,0 +1,75 @@
+"""The command `stopover`: which commands there are, and how an error ends one.
+
+Exit status: 0 done, 1 failed, 2 wrong use or wrong configuration.
+"""
+
+import importlib
+import sys
+from collections.abc import Mapping
+
+import click
+
+_COMMANDS: Mapping[str, str] = {
+    "init": "receiver.cli.configuration:init_command",
+    "check": "receiver.cli.configuration:check_command",
+    "run": "receiver.cli.run:run_command",
+    "demo": "receiver.cli.demo:demo_command",
+    "simulate": "receiver.cli.simulate:simulate_command",
+    "import": "receiver.cli.importing:import_command",
+    "record": "receiver.cli.recording:record_command",
+    "replay": "receiver.cli.recording:replay_command",
+    "detections": "receiver.cli.reading:detections_command",
+    "tags": "receiver.cli.reading:tags_command",
+    "activity": "receiver.cli.reading:activity_command",
+    "ports": "receiver.cli.ports:ports_command",
+    "status": "receiver.cli.status:status_command",
+    "decoders": "receiver.cli.decoders:decoders_command",
+}
+"""Where each command is: loaded only when it is used, so that `stopover ports` answers at once."""
+
+
+class _CommandGroup(click.Group):
+    """A group that loads a command when it is asked for."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module, attribute = _COMMANDS[name].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f" Did you mean `stopover {near[0]}`?" if near else ""
+            raise click.UsageError(f"{error.message}{hint}", ctx) from None
+
+
+@click.group(
+    cls=_CommandGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog='Shell completion:  eval "$(_STOPOVER_COMPLETE=bash_source stopover)"',
+)
+@click.version_option(package_name="stopover", message="%(prog)s %(version)s")
+def main() -> None:
+    """Hear wildlife radio tags, keep every detection, hand them on.
+
+    Without hardware: `stopover demo`. With a radio: `stopover ports`, `stopover init`,
+    `stopover run`.
+    """
+    # A reader that goes away (`stopover detections | head`) ends the command, quietly.
+    if sys.stdout is None:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""`stopover detections`, `tags` and `activity`: rows out of the store."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from receiver.cli.options import UtcTime, db_option, explained
+from receiver.cli.tables import OutputFormat, print_rows
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_DETECTION_COLUMNS = (
+    "seq",
+    "time",
+    "time_quality",
+    "antenna",
+    "tag_id",
+    "integrity",
+    "rssi_dbm",
+    "snr_db",
+    "relay_id",
+    "link",
+)
+_TAG_COLUMNS = (
+    "tag_id",
+    "protocol",
+    "detections",
+    "verified",
+    "first",
+    "last",
+    "best_rssi_dbm",
+    "antennas",
+)
+_ACTIVITY_COLUMNS = (
+    "hour",
+    "link",
+    "antenna",
+    "listening_s",
+    "frames",
+    "detections",
+    "pulses",
+    "noise_dbm",
+    "rejects",
+)
+
+
+def _filters(*, tag: bool) -> Callable[[_Command], _Command]:
+    """Add the options that choose rows."""
+    options = [
+        db_option,
+        click.option("--since", type=UtcTime(), help="From this time on, UTC."),
+        click.option("--until", type=UtcTime(), help="Before this time, UTC."),
+        click.option("--antenna", help="Of this antenna only."),
+        click.option(
+            "--format",
+            "output_format",
+            type=click.Choice(["table", "json", "csv"]),
+            default="table",
+            show_default=True,
+            help="json: one object a line.",
+        ),
+    ]
+    if tag:
+        options.append(click.option("--tag", "tag_id", help="Of this tag only."))
+
+    def add(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.command("detections")
+@_filters(tag=True)
+@explained
+def detections_command(
+    *,
+    db: Path,
+    since: int | None,
+    until: int | None,
+    antenna: str | None,
+    output_format: OutputFormat,
+    tag_id: str | None,
+) -> None:
+    """Print detections, in the order they were kept.
+
+    Times are UTC, corrected where the clock was set later; time_stamped (json, csv) is as stamped.
+
+    Example:  stopover detections --since 2026-05-12 --tag 78664C33 --format csv
+    """
+    from receiver.store.queries import DETECTION_KEYS, DetectionFilter, Reader
+
+    wanted = DetectionFilter(since_utc_ns=since, until_utc_ns=until, tag_id=tag_id, antenna=antenna)
+    columns = _DETECTION_COLUMNS if output_format == "table" else DETECTION_KEYS
+    with Reader(db) as reader:
+        print_rows(reader.detections(wanted), columns, output_format)
+
+
+@click.command("tags")
+@_filters(tag=True)
+@explained
+def tags_command(
+    *,
+    db: Path,
+    since: int | None,
+    until: int | None,
+    antenna: str | None,
+    output_format: OutputFormat,
+    tag_id: str | None,
+) -> None:
+    """Print the tags heard: how often, when, on which antennas, how strong.
+
+    Example:  stopover tags --since 2026-05-12
+    """
+    from receiver.store.queries import DetectionFilter, Reader
+
+    wanted = DetectionFilter(since_utc_ns=since, until_utc_ns=until, tag_id=tag_id, antenna=antenna)
+    with Reader(db) as reader:
+        print_rows(reader.tags(wanted), _TAG_COLUMNS, output_format)
+
+
+@click.command("activity")
+@_filters(tag=False)
+@explained
+def activity_command(
+    *,
+    db: Path,
+    since: int | None,
+    until: int | None,
+    antenna: str | None,
+    output_format: OutputFormat,
+) -> None:
+    """Print the hours listened, silent ones included: "no birds" is not "not listening".
+
+    rejects counts what came to nothing, by reason.
+
+    Example:  stopover activity --antenna north --format csv
+    """
+    from receiver.store.queries import DetectionFilter, Reader
+
+    wanted = DetectionFilter(since_utc_ns=since, until_utc_ns=until, antenna=antenna)
+    with Reader(db) as reader:
+        print_rows(reader.activity(wanted), _ACTIVITY_COLUMNS, output_format)

@@ -1,0 +1,89 @@
+"""`stopover status`: how the station is, from its store."""
+
+import fcntl
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+
+from receiver.cli.options import db_option, explained
+
+
+@click.command("status")
+@db_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@explained
+def status_command(db: Path, *, as_json: bool) -> None:
+    """Show how the station is: running, last heard, rows kept, clock, disk, unknown frames.
+
+    Example:  stopover status --db stopover.db
+    """
+    import msgspec
+
+    from receiver.store.queries import Reader
+
+    with Reader(db) as reader:
+        status = _status(reader)
+    if as_json:
+        click.echo(msgspec.json.encode(status))
+        return
+    click.echo(f"station   {status['station']}  ({status['store_uuid']})")
+    click.echo(f"daemon    {'running' if status['running'] else 'not running'}")
+    clock = status["clock"]
+    click.echo(f"clock     {clock['quality']} at {clock['time']}" if clock else "clock     -")
+    click.echo(
+        f"store     {db}  {status['store_bytes'] / 1e6:.1f} MB,"
+        f" {status['free_bytes'] / 1e9:.1f} GB free"
+    )
+    click.echo("rows      " + ", ".join(f"{rows} {name}" for name, rows in status["rows"].items()))
+    for heard in status["last_heard"]:
+        click.echo(
+            f"heard     {heard['antenna'] or heard['link']}: {heard['tag_id']}"
+            f" {_level(heard['rssi_dbm'])} at {heard['time']}"
+        )
+    for unknown in status["unknown_frames"]:
+        click.echo(
+            f"unknown   {unknown['link']}: {unknown['kept']} kept for {unknown['reason']},"
+            f" newest {unknown['raw'][:64]}"
+        )
+
+
+def _status(reader: Any) -> dict[str, Any]:  # noqa: ANN401  Its module is imported by the command.
+    from receiver.store.queries import iso_utc
+    from receiver.store.schema import CLOCK_QUALITIES
+
+    sample = reader.last_clock_sample()
+    files = [reader.path.with_name(reader.path.name + end) for end in ("", "-wal")]
+    return {
+        "station": reader.station_id,
+        "store_uuid": reader.store_uuid,
+        "running": _is_running(reader.path),
+        "clock": sample
+        and {
+            "time": iso_utc(sample["utc_ns"]),
+            "quality": CLOCK_QUALITIES[sample["clock"]],
+            "reason": sample["reason"],
+        },
+        "store_bytes": sum(file.stat().st_size for file in files if file.exists()),
+        "free_bytes": shutil.disk_usage(reader.path.absolute().parent).free,
+        "rows": reader.counts(),
+        "last_heard": reader.last_heard(),
+        "unknown_frames": reader.unknown_frames(),
+    }
+
+
+def _level(rssi_dbm: float | None) -> str:
+    return "-" if rssi_dbm is None else f"{rssi_dbm} dBm"
+
+
+def _is_running(db: Path) -> bool:
+    """Return whether a daemon holds the store's lock."""
+    try:
+        with db.with_name(db.name + ".lock").open(encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,285 @@
+"""The way of a frame: frame → records → stamp → store, and every drop counted under a name.
+
+Each link gets an intake of its own. What the intakes make of their bytes waits in one batch, which
+goes to the writer when `commit_interval` is over, when it is large, or sooner where a broker waits.
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+import structlog
+
+from protocols import registry
+from protocols.framing import Framing, framer
+from protocols.records import Detection, Ignored, Pulse, Record, StationHealth, Unknown
+from receiver.activity import Activity, AntennaActivity, LinkActivity
+from receiver.arrivals import Arrival, Source, Stamp
+from receiver.clock import Clock
+from receiver.limits import (
+    FIRST_DETECTIONS_LOGGED_PER_MINUTE,
+    MAX_BATCH_ROWS,
+    MAX_WAITING_RAW_BYTES,
+    MAX_WAITING_ROWS,
+    MQTT_COMMIT_DELAY_S,
+    TAGS_REMEMBERED,
+    UNKNOWN_FRAME_SAMPLES_PER_HOUR,
+)
+from receiver.links.intake import LinkStatus
+from receiver.links.topics import TopicRoutes
+from receiver.settings import MqttLink, SerialLink
+from receiver.store.writer import Batch, Writer
+
+log = structlog.get_logger()
+
+
+class Heard:
+    """What was heard since the start and in the current minute: the in-memory summary."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.detections = 0
+        self.pulses = 0
+        self.unknown_frames = 0
+        self.dropped_rows = 0
+        """Rows that found no room while the disk was away."""
+        self.tags: dict[str, int] = {}
+        """Detections of each tag since the start (or since there were too many)."""
+        self.first_detections_this_minute = 0
+
+
+class Pipeline:
+    """Takes what links read, keeps it in memory for at most an interval, hands it to the writer."""
+
+    def __init__(
+        self, clock: Clock, writer: Writer, activity: Activity, *, commit_interval_s: float
+    ) -> None:
+        self.clock = clock
+        self.heard = Heard()
+        self._writer = writer
+        self._activity = activity
+        self._commit_interval_s = commit_interval_s
+        self._arrivals: list[Arrival] = []
+        self._on_durable: list[Callable[[], None]] = []
+        self._arrived_raw_bytes = 0
+        self._waiting_rows = 0
+        self._waiting_raw_bytes = 0
+        self._commit_timer: asyncio.TimerHandle | None = None
+        self._commit_at = 0.0
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows heard that are not yet on the disk."""
+        return self._waiting_rows
+
+    def stream_intake(self, link: SerialLink, status: LinkStatus) -> "StreamIntake":
+        """Return the intake of a serial link."""
+        activity = LinkActivity(status, iter([link.antenna]))
+        self._activity.links.append(activity)
+        source_of = registry.entry(link.decoder)
+        source = Source(link=link.name, decoder=source_of.identity, antenna=link.antenna)
+        return StreamIntake(self, activity, source, source_of)
+
+    def message_intake(self, link: MqttLink, status: LinkStatus) -> "MessageIntake":
+        """Return the intake of an MQTT link."""
+        activity = LinkActivity(status, (topic.antenna for topic in link.topics))
+        self._activity.links.append(activity)
+        return MessageIntake(self, activity, link)
+
+    def take(
+        self,
+        records: Iterable[Record],
+        source: Source,
+        stamp: Stamp,
+        activity: LinkActivity,
+        on_durable: Callable[[], None] | None = None,
+    ) -> None:
+        """Count the records of one frame and queue what is to be kept."""
+        kept = [
+            Arrival(record, source, stamp)
+            for record in records
+            if self._counted_as_kept(record, source, activity)
+        ]
+        raw_bytes = sum(_raw_bytes(arrival.record) for arrival in kept)
+        # Messages that wait for their acknowledgement are bounded by the broker.
+        if on_durable is None and not self._has_room(len(kept), raw_bytes):
+            self.heard.dropped_rows += len(kept)
+            activity.of(source.antenna).rejects["store_backlog"] += len(kept)
+            return
+        self._arrivals += kept
+        self._arrived_raw_bytes += raw_bytes
+        self._waiting_rows += len(kept)
+        self._waiting_raw_bytes += raw_bytes
+        if on_durable is not None:
+            self._on_durable.append(on_durable)
+            self._commit_within(MQTT_COMMIT_DELAY_S)
+        elif kept:
+            full = len(self._arrivals) >= MAX_BATCH_ROWS
+            self._commit_within(0 if full else self._commit_interval_s)
+
+    def count_frames(self, count: int, antenna: AntennaActivity) -> None:
+        """Count frames that were cut from a stream or came as messages."""
+        self.heard.frames += count
+        antenna.frames += count
+
+    def flush(self, *, with_activity: bool = False) -> None:
+        """Hand everything that waits to the writer now."""
+        if self._commit_timer is not None:
+            self._commit_timer.cancel()
+            self._commit_timer = None
+        samples = self.clock.take_samples()
+        activity = self._activity.rows(self.clock.stamp().utc_ns) if with_activity else []
+        if not (self._arrivals or self._on_durable or samples or activity):
+            return
+        arrivals, self._arrivals = self._arrivals, []
+        on_durable, self._on_durable = self._on_durable, []
+        rows, raw_bytes, self._arrived_raw_bytes = len(arrivals), self._arrived_raw_bytes, 0
+        written = functools.partial(self._written, rows, raw_bytes)
+        self._writer.submit(Batch(arrivals, samples, activity, [*on_durable, written]))
+
+    def _written(self, rows: int, raw_bytes: int) -> None:
+        self._waiting_rows -= rows
+        self._waiting_raw_bytes -= raw_bytes
+
+    def _has_room(self, rows: int, raw_bytes: int) -> bool:
+        return (
+            self._waiting_rows + rows <= MAX_WAITING_ROWS
+            and self._waiting_raw_bytes + raw_bytes <= MAX_WAITING_RAW_BYTES
+        )
+
+    def _commit_within(self, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        at = loop.time() + delay_s
+        if self._commit_timer is not None:
+            if at >= self._commit_at:
+                return
+            self._commit_timer.cancel()
+        self._commit_at = at
+        self._commit_timer = loop.call_at(at, self.flush)
+
+    def _counted_as_kept(self, record: Record, source: Source, activity: LinkActivity) -> bool:
+        """Count one record; return whether it becomes a row."""
+        if isinstance(record, Detection):
+            self.heard.detections += 1
+            antenna = source.antenna_of(record.antenna)
+            activity.of(antenna).detections += 1
+            self._note_tag(record, source.link, antenna)
+        elif isinstance(record, Pulse):
+            self.heard.pulses += 1
+            activity.of(source.antenna_of(record.antenna)).pulses += 1
+        elif isinstance(record, Unknown):
+            self.heard.unknown_frames += 1
+            rejects = activity.of(source.antenna).rejects
+            rejects[record.reason] += 1
+            return rejects[record.reason] <= UNKNOWN_FRAME_SAMPLES_PER_HOUR
+        elif isinstance(record, Ignored):
+            activity.of(source.antenna).rejects[record.reason] += 1
+            return False
+        elif isinstance(record, StationHealth) and "noise_dbm" in record.measurements:
+            noise_dbm = float(record.measurements["noise_dbm"])
+            activity.of(source.antenna_of(record.antenna)).noise_dbm = noise_dbm
+        return True
+
+    def _note_tag(self, detection: Detection, link: str, antenna: str | None) -> None:
+        tags = self.heard.tags
+        count = tags.get(detection.tag_id)
+        if count is not None:
+            tags[detection.tag_id] = count + 1
+            return
+        if len(tags) >= TAGS_REMEMBERED:
+            tags.clear()
+        tags[detection.tag_id] = 1
+        self.heard.first_detections_this_minute += 1
+        if self.heard.first_detections_this_minute <= FIRST_DETECTIONS_LOGGED_PER_MINUTE:
+            log.info(
+                "tag heard first",
+                tag=detection.tag_id,
+                antenna=antenna,
+                link=link,
+                rssi_dbm=detection.rssi_dbm,
+                integrity=detection.integrity,
+            )
+
+
+def _raw_bytes(record: Record) -> int:
+    return 0 if isinstance(record, Ignored) else len(record.raw)
+
+
+class StreamIntake:
+    """Takes the bytes of one serial port or recording."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        activity: LinkActivity,
+        source: Source,
+        decoder: registry.DecoderEntry,
+    ) -> None:
+        self._pipeline = pipeline
+        self._activity = activity
+        self._source = source
+        self._framer = framer(decoder.framing)
+        self._decode = decoder.make().decode
+        self._skipped_bytes = 0
+
+    def received(self, chunk: bytes) -> Sequence[Record]:
+        """Stamp, frame, decode and queue a chunk just read; return its records in order."""
+        return self.received_at(chunk, self._pipeline.clock.stamp())
+
+    def received_at(self, chunk: bytes, stamp: Stamp) -> Sequence[Record]:
+        """Take a chunk that was read at another time than now: a recording's."""
+        records: list[Record] = []
+        for frame in self._framer.feed(chunk):
+            records += self._decode(frame)
+            self._pipeline.count_frames(1, self._activity.of(self._source.antenna))
+        self._count_skipped()
+        if records:
+            self._activity.status.heard(stamp.mono_ns)
+            self._pipeline.take(records, self._source, stamp, self._activity)
+        return records
+
+    def interrupted(self) -> None:
+        """Forget an unfinished frame: the stream was closed."""
+        self._framer.reset()
+        self._count_skipped()
+
+    def _count_skipped(self) -> None:
+        skipped = self._framer.skipped_bytes - self._skipped_bytes
+        if skipped:
+            self._skipped_bytes = self._framer.skipped_bytes
+            self._activity.of(self._source.antenna).rejects["skipped_bytes"] += skipped
+
+
+class _MessageRoute(msgspec.Struct, frozen=True):
+    source: Source
+    decode: Callable[[bytes], tuple[Record, ...]]
+    framing: Framing
+
+
+class MessageIntake:
+    """Takes the messages of one MQTT link; the first matching topic filter names the decoder."""
+
+    def __init__(self, pipeline: Pipeline, activity: LinkActivity, link: MqttLink) -> None:
+        self._pipeline = pipeline
+        self._activity = activity
+        routes = []
+        for topic in link.topics:
+            entry = registry.entry(topic.decoder)
+            source = Source(link=link.name, decoder=entry.identity, antenna=topic.antenna)
+            routes.append((topic.topic, _MessageRoute(source, entry.make().decode, entry.framing)))
+        self._routes = TopicRoutes(routes)
+
+    def message(self, topic: str, payload: bytes, on_durable: Callable[[], None]) -> None:
+        """Stamp, decode and queue one message; `on_durable` follows once it is in the store."""
+        stamp = self._pipeline.clock.stamp()
+        self._activity.status.heard(stamp.mono_ns)
+        route = self._routes.route(topic)
+        if route is None:
+            self._activity.of(None).rejects["no_decoder_for_topic"] += 1
+            on_durable()
+            return
+        frames = payload.splitlines() if route.framing == "lines" else [payload]
+        records = [record for frame in frames or [b""] for record in route.decode(frame)]
+        self._pipeline.count_frames(len(frames), self._activity.of(route.source.antenna))
+        self._pipeline.take(records, route.source, stamp, self._activity, on_durable)

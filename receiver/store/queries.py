@@ -1,0 +1,265 @@
+"""Reading the store: rows out, for commands and exports. Reading never disturbs the writer."""
+
+import datetime as dt
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from receiver.store.errors import StoreError, StoreMissingError
+
+_FIRST_RELAY_S = dt.datetime(2018, 1, 1, tzinfo=dt.UTC).timestamp()
+_DAY_S = 86_400
+
+DETECTION_KEYS = (
+    "seq",
+    "time",
+    "time_quality",
+    "time_stamped",
+    "station",
+    "link",
+    "antenna",
+    "protocol",
+    "tag_id",
+    "integrity",
+    "id_legal",
+    "rssi_dbm",
+    "snr_db",
+    "noise_dbm",
+    "frequency_offset_hz",
+    "relay_id",
+    "relay_rssi_dbm",
+    "recorded_at",
+    "recorded_at_quality",
+    "collection",
+    "run",
+    "decoder",
+    "measurements",
+    "payload",
+    "raw",
+)
+"""The keys of a detection in JSON and CSV, in this order."""
+
+
+class DetectionFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which detections; None leaves a bound open."""
+
+    since_utc_ns: int | None = None
+    until_utc_ns: int | None = None
+    """This instant is not included."""
+    tag_id: str | None = None
+    antenna: str | None = None
+
+
+class Reader:
+    """Reads one store, read-only; several may, while the daemon writes."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the store at `path`.
+
+        Raises:
+            StoreMissingError: there is none.
+            StoreError: it cannot be read.
+        """
+        if not path.exists():
+            raise StoreMissingError(f"{path}: there is no store here; name one with --db FILE")
+        self.path = path
+        try:
+            self.connection = _read_only(path)
+            self.connection.row_factory = sqlite3.Row
+            row = self.connection.execute("SELECT station_id, store_uuid FROM station").fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"{path}: is no store of stopover: {error}") from error
+        self.station_id: str = row["station_id"] if row else "unnamed"
+        self.store_uuid: str = row["store_uuid"] if row else ""
+
+    def close(self) -> None:
+        """Close it."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        """Return the reader; it is closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def detections(self, wanted: DetectionFilter) -> Iterator[dict[str, Any]]:
+        """Yield detections by `seq`, each a mapping of `DETECTION_KEYS`."""
+        where, values = _conditions(wanted)
+        for row in self.connection.execute(
+            f"SELECT * FROM readable_detections{where} ORDER BY seq", values
+        ):
+            yield self._detection(row)
+
+    def tags(self, wanted: DetectionFilter) -> Iterator[dict[str, Any]]:
+        """Yield each tag heard: how often, when first and last, on which antennas, best level."""
+        where, values = _conditions(wanted)
+        for row in self.connection.execute(
+            "SELECT tag_id, protocol, count(*) AS detections,"
+            " sum(integrity IN ('verified', 'repaired')) AS verified,"
+            " min(time_ns) AS first_ns, max(time_ns) AS last_ns, max(rssi_dbm) AS best_rssi_dbm,"
+            " group_concat(DISTINCT coalesce(antenna, link)) AS antennas"
+            f" FROM readable_detections{where} GROUP BY tag_id, protocol"
+            " ORDER BY detections DESC, tag_id",
+            values,
+        ):
+            yield {
+                "tag_id": row["tag_id"],
+                "protocol": row["protocol"],
+                "detections": row["detections"],
+                "verified": row["verified"],
+                "first": iso_utc(row["first_ns"]),
+                "last": iso_utc(row["last_ns"]),
+                "best_rssi_dbm": row["best_rssi_dbm"],
+                "antennas": sorted(row["antennas"].split(",")),
+            }
+
+    def activity(self, wanted: DetectionFilter) -> Iterator[dict[str, Any]]:
+        """Yield hours listened, one row an hour, link and antenna, silent hours included."""
+        since_ns, until_ns = wanted.since_utc_ns, wanted.until_utc_ns
+        where, values = _where(
+            ("hour_utc_s + 3600 > ?", None if since_ns is None else since_ns // 10**9),
+            ("hour_utc_s < ?", None if until_ns is None else until_ns // 10**9),
+            ("antenna = ?", wanted.antenna),
+        )
+        hours: dict[tuple[int, str, str], dict[str, Any]] = {}
+        for row in self.connection.execute(
+            f"SELECT * FROM activity{where} ORDER BY hour_utc_s, link, antenna", values
+        ):
+            key = (row["hour_utc_s"], row["link"], row["antenna"])
+            hour = hours.setdefault(
+                key,
+                {
+                    "hour": iso_utc(row["hour_utc_s"] * 10**9),
+                    "station": self.station_id,
+                    "link": row["link"],
+                    "antenna": row["antenna"] or None,
+                    "listening_s": 0.0,
+                    "frames": 0,
+                    "detections": 0,
+                    "pulses": 0,
+                    "noise_dbm": None,
+                    "rejects": {},
+                },
+            )
+            for count in ("listening_s", "frames", "detections", "pulses"):
+                hour[count] += row[count]
+            if row["noise_dbm"] is not None:
+                hour["noise_dbm"] = row["noise_dbm"]
+            for reason, count in json_or_empty(row["rejects"]).items():
+                hour["rejects"][reason] = hour["rejects"].get(reason, 0) + count
+        yield from hours.values()
+
+    def counts(self) -> dict[str, int]:
+        """Return how many rows each table of records holds."""
+        tables = (
+            "detections",
+            "pulses",
+            "gps_fixes",
+            "relay_health",
+            "events",
+            "unknown_frames",
+        )
+        return {
+            table: self.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in tables
+        }
+
+    def last_heard(self) -> list[dict[str, Any]]:
+        """Return for each link and antenna its newest detection's time and tag."""
+        return [
+            {
+                "link": row["link"],
+                "antenna": row["antenna"],
+                "time": iso_utc(row["time_ns"]),
+                "tag_id": row["tag_id"],
+                "rssi_dbm": row["rssi_dbm"],
+            }
+            for row in self.connection.execute(
+                "SELECT link, antenna, time_ns, tag_id, rssi_dbm FROM readable_detections"
+                " WHERE seq IN (SELECT max(seq) FROM detections GROUP BY source)"
+                " ORDER BY link, antenna"
+            )
+        ]
+
+    def unknown_frames(self) -> list[dict[str, Any]]:
+        """Return the kept unknown frames by link and reason, with how many and the newest one."""
+        return [
+            dict(row) | {"raw": row["raw"].hex()}
+            for row in self.connection.execute(
+                "SELECT link, reason, count(*) AS kept, raw, max(id) FROM readable_unknown_frames"
+                " GROUP BY link, reason ORDER BY kept DESC"
+            )
+        ]
+
+    def last_clock_sample(self) -> dict[str, Any] | None:
+        """Return the newest clock sample's time, quality code and reason."""
+        row = self.connection.execute(
+            "SELECT utc_ns, clock, reason FROM clock_samples ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+        return dict(row) if row else None
+
+    def _detection(self, row: sqlite3.Row) -> dict[str, Any]:
+        id_legal = row["id_legal"]
+        payload, raw, recorded_ns = row["payload"], row["raw"], row["recorded_at_ns"]
+        values = {
+            "time": iso_utc(row["time_ns"]),
+            "time_stamped": iso_utc(row["time_stamped_ns"]),
+            "station": self.station_id,
+            "id_legal": None if id_legal is None else bool(id_legal),
+            "recorded_at": None if recorded_ns is None else iso_utc(recorded_ns),
+            "recorded_at_quality": _recorded_at_quality(recorded_ns, row["time_ns"]),
+            "measurements": json_or_empty(row["measurements"]),
+            "payload": None if payload is None else payload.hex(),
+            "raw": None if raw is None else raw.hex(),
+        }
+        return {key: values[key] if key in values else row[key] for key in DETECTION_KEYS}
+
+
+def iso_utc(utc_ns: int) -> str:
+    """Return a time as ISO 8601 UTC with microseconds and Z; fractions of a µs are cut off."""
+    seconds, rest_ns = divmod(utc_ns, 10**9)
+    moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest_ns // 1000:06d}Z"
+
+
+def json_or_empty(text: str | None) -> Mapping[str, Any]:
+    """Return the mapping that a column holds, empty where there is none."""
+    return msgspec.json.decode(text) if text else {}
+
+
+def _recorded_at_quality(recorded_ns: int | None, time_ns: int) -> str | None:
+    """Return how far a relay's own clock can be believed.
+
+    `implausible` before 2018 (nodes start in 2017 or 1999 until GPS tells them) and more than a day
+    after the station's own time; otherwise `relay`, the relay's word.
+    """
+    if recorded_ns is None:
+        return None
+    recorded_s = recorded_ns / 1e9
+    plausible = _FIRST_RELAY_S <= recorded_s <= time_ns / 1e9 + _DAY_S
+    return "relay" if plausible else "implausible"
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(uri, uri=True, isolation_level=None)
+
+
+def _conditions(wanted: DetectionFilter) -> tuple[str, list[object]]:
+    return _where(
+        ("time_ns >= ?", wanted.since_utc_ns),
+        ("time_ns < ?", wanted.until_utc_ns),
+        ("tag_id = ?", wanted.tag_id),
+        ("antenna = ?", wanted.antenna),
+    )
+
+
+def _where(*conditions: tuple[str, object]) -> tuple[str, list[object]]:
+    """Return the WHERE clause of the conditions whose value is given, and the values."""
+    given = [(clause, value) for clause, value in conditions if value is not None]
+    where = f" WHERE {' AND '.join(clause for clause, _ in given)}" if given else ""
+    return where, [value for _, value in given]
