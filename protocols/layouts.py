@@ -35,7 +35,7 @@ def counted(length: Any, element: Any) -> Any:  # noqa: ANN401  construct is unt
     return ExprAdapter(PrefixedArray(length, element), lambda parsed, _: tuple(parsed), _list)
 
 
-def measured(number: Any, not_measured: int) -> Any:  # noqa: ANN401  construct is untyped.
+def optional(number: Any, not_measured: int) -> Any:  # noqa: ANN401  construct is untyped.
     """Return the layout of a number that may be absent: None is written as `not_measured`."""
     return ExprAdapter(
         number,

@@ -92,11 +92,32 @@ in 0.4 s."""
 
 MQTT_KEEPALIVE_S: Final = 15
 """A ping after this long without traffic; a broker that leaves one unanswered as long again is
-lost, so a frozen broker is noticed within 30 s. 4 bytes each way, with their TCP/IP headers
-0.6 MB a day at most."""
+lost, so a frozen broker is noticed within 30 s. Two bytes each way, with the headers and
+acknowledgements of TCP/IP about 170, so 1 MB a day over a mobile connection."""
 
 MQTT_TIMEOUT_S: Final = 10.0
 """How long a broker may take over an answer: some round trips of a poor mobile connection."""
 
+MQTT_SETTLE_S: Final = 1.0
+"""How long a link that is stopped waits to acknowledge what is being committed
+(`MQTT_COMMIT_DELAY_S` and one slow sync); what is left comes again at the next start."""
+
 MAX_RECORDING_LINE_BYTES: Final = 64 * 1024
 """One line of a recording: a chunk of 4 KiB takes 8.3 kB in hex."""
+
+IMPORT_BLOCK_BYTES: Final = 1024 * 1024
+"""What an import reads, converts and commits at once: some 28,000 tag lines, whose rows take 10 MB
+of memory and hold the store's write lock for 0.1 s on a PC, a second on a Pi Zero."""
+
+IMPORT_LONGEST_LINE_BYTES: Final = 64 * 1024
+"""A longer line of an imported file is skipped and reported. The longest known, a message in a
+CTT station's log, is about 2 kB; a block of zeros after a power cut may have megabytes."""
+
+UNPACKED_ALWAYS_BYTES: Final = 64 * 1024 * 1024
+UNPACKED_RATIO: Final = 100
+"""A gzip file may unpack to 64 MiB, or to 100 times its size if that is more. Recordings pack 5:1
+to 40:1; a card file full of zeros (25 MB, 1000:1) still passes; a bomb ends here and is reported."""
+
+UNKNOWN_LINES_KEPT_PER_FILE: Final = 60
+"""Unreadable lines of an imported file that are kept as rows, for each reason; the rest are only
+counted. One file can then not push everything else out of `unknown_frames`."""

@@ -20,10 +20,10 @@ stands before the line's first byte. `cut`: bytes at the line's end are missing.
 Outcome: TypeAlias = Literal[
     "printed", "gated", "buffered", "damaged", "not-understood", "not-delivered"
 ]
-"""`printed` a line left the radio; `gated` the radio or node refused the id; `buffered` a node keeps it
-to relay it; `damaged` a node's packet arrived broken; `not-understood` the radio's firmware has no
-line for this node; `not-delivered` a line was printed and nobody took it (port closed, buffer full,
-radio hung, broker away)."""
+"""`printed`: a line left the radio. `gated`: the radio or node refused the id. `buffered`: a node
+keeps it, to relay it. `damaged`: a node's packet arrived broken. `not-understood`: the radio's
+firmware has no line for this node. `not-delivered`: a line was printed and nobody took it (port
+closed, buffer full, radio hung, broker away)."""
 
 
 class Transmission(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="transmission"):

@@ -78,7 +78,7 @@ class World:
         for life in self._nodes:
             self._schedule(life.first_health_us(self.scenario.seed), self._health_of(life))
             self._schedule(life.relay_interval_us, self._relay_round_of(life))
-        end_us = round(self.scenario.duration_s * 1e6)
+        end_us = self.scenario.duration_s * 1e6
         while self._queue and self._queue[0][0] < end_us:
             self._now_us, _, action = heapq.heappop(self._queue)
             yield from action()

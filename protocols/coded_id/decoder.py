@@ -16,7 +16,7 @@ import msgspec
 
 from protocols.coded_id.burst_search import find_bursts, find_incomplete, narrowed
 from protocols.coded_id.bursts import Burst, HeardPulse
-from protocols.coded_id.candidates import Candidate, sharing, strength
+from protocols.coded_id.candidates import Candidate, leading, sharing, strength
 from protocols.coded_id.code_book import Code, CodeBook
 from protocols.coded_id.events import (
     BurstSeen,
@@ -310,8 +310,9 @@ class AntennaDecoder:
                 for other in accepted
             ):
                 continue
-            accepted.append(candidate)
-            self._accept(candidate)
+            chosen = leading(candidate, cluster)
+            accepted.append(chosen)
+            self._accept(chosen)
 
     def _accept(self, candidate: Candidate) -> None:
         run = self._run_of(candidate)

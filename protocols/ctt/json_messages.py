@@ -25,7 +25,7 @@ from msgspec import Meta
 from protocols.ctt.readings import LEVEL_MAX_DBM, LEVEL_MIN_DBM
 
 _U32_MAX = 2**32 - 1
-_QUANTITY_MAX = 10**9
+_QUANTITY_MAX = _U32_MAX
 
 TagDigits: TypeAlias = Annotated[
     str, Meta(pattern=r"\A(?:[0-9A-Fa-f]{8}|[0-9A-Fa-f]{10})\Z", max_length=10)

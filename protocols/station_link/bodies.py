@@ -21,7 +21,7 @@ from construct import (
     Prefixed,
 )
 
-from protocols.layouts import UTF8, counted, measured, valued
+from protocols.layouts import UTF8, counted, optional, valued
 
 NOT_MEASURED_I16: Final = 0x7FFF
 NOT_MEASURED_U16: Final = 0xFFFF
@@ -264,9 +264,9 @@ LAYOUTS: dict[int, Any] = {
         "radio" / Int8ul,
         "modulation" / Int8ul,
         "frequency_hz" / Int32ul,
-        "rssi_ddbm" / measured(Int16sl, NOT_MEASURED_I16),
-        "snr_ddb" / measured(Int16sl, NOT_MEASURED_I16),
-        "frequency_error_hz" / measured(Int32sl, NOT_MEASURED_I32),
+        "rssi_ddbm" / optional(Int16sl, NOT_MEASURED_I16),
+        "snr_ddb" / optional(Int16sl, NOT_MEASURED_I16),
+        "frequency_error_hz" / optional(Int32sl, NOT_MEASURED_I32),
         "packet" / Prefixed(Int8ul, GreedyBytes),
         _REST,
     ),
@@ -282,18 +282,18 @@ LAYOUTS: dict[int, Any] = {
                 "age_us" / Int32ul,
                 "offset_hz" / Int32sl,
                 "signal_ddb" / Int16sl,
-                "noise_ddb" / measured(Int16sl, NOT_MEASURED_I16),
-                "width_us" / measured(Int16ul, NOT_MEASURED_U16),
+                "noise_ddb" / optional(Int16sl, NOT_MEASURED_I16),
+                "width_us" / optional(Int16ul, NOT_MEASURED_U16),
             ),
         ),
         _REST,
     ),
     FrameType.STATUS: valued(
         Status,
-        "battery_mv" / measured(Int16ul, NOT_MEASURED_U16),
-        "solar_mv" / measured(Int16ul, NOT_MEASURED_U16),
-        "solar_ma" / measured(Int16sl, NOT_MEASURED_I16),
-        "temperature_cdeg" / measured(Int16sl, NOT_MEASURED_I16),
+        "battery_mv" / optional(Int16ul, NOT_MEASURED_U16),
+        "solar_mv" / optional(Int16ul, NOT_MEASURED_U16),
+        "solar_ma" / optional(Int16sl, NOT_MEASURED_I16),
+        "temperature_cdeg" / optional(Int16sl, NOT_MEASURED_I16),
         "dropped" / Int32ul,
         "queued" / Int16ul,
         "radios"
@@ -301,7 +301,7 @@ LAYOUTS: dict[int, Any] = {
             Int8ul,
             valued(
                 RadioReading,
-                "noise_ddbm" / measured(Int16sl, NOT_MEASURED_I16),
+                "noise_ddbm" / optional(Int16sl, NOT_MEASURED_I16),
                 "packets" / Int32ul,
             ),
         ),
@@ -313,10 +313,10 @@ LAYOUTS: dict[int, Any] = {
         "unix_us" / Int64sl,
         "latitude_1e7" / Int32sl,
         "longitude_1e7" / Int32sl,
-        "altitude_mm" / measured(Int32sl, NOT_MEASURED_I32),
+        "altitude_mm" / optional(Int32sl, NOT_MEASURED_I32),
         "fix" / Int8ul,
         "satellites" / Int8ul,
-        "accuracy_mm" / measured(Int32ul, NOT_MEASURED_U32),
+        "accuracy_mm" / optional(Int32ul, NOT_MEASURED_U32),
         "pps_uptime_us" / Int64ul,
         _REST,
     ),

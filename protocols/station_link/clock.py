@@ -11,6 +11,7 @@ Source of the method: Moon, Skelly and Towsley, "Estimation and removal of clock
 delay measurements", IEEE INFOCOM 1999.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -82,8 +83,8 @@ class _Bounds:
         return len(self._points)
 
     def span_ns(self) -> float:
-        points = list(self._points.values())
-        return points[-1].elapsed_ns - points[0].elapsed_ns if points else 0.0
+        elapsed = [point.elapsed_ns for point in self._points.values()]
+        return max(elapsed) - min(elapsed) if elapsed else 0.0
 
     def drift(self) -> float:
         """Return the slope of the line along this side's points that is tightest over all."""
@@ -116,7 +117,7 @@ def _edge_below_centre(points: Sequence[_Point]) -> tuple[_Point, _Point]:
             hull.pop()
         hull.append(point)
     centre = sum(point.elapsed_ns for point in points) / len(points)
-    for left, right in zip(hull, hull[1:], strict=False):
+    for left, right in itertools.pairwise(hull):
         if right.elapsed_ns >= centre:
             return left, right
     return hull[-2], hull[-1]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from protocols.ctt.extended import PayloadCodecs, read_air_packet
+from protocols.ctt.readings import PROTOCOL_434, measured, position
 from protocols.errors import PacketError
 from protocols.records import (
     CommandReply,
@@ -93,7 +94,7 @@ class StationLinkDecoder:
         if heard is None:
             return Unknown(reason="packet-length", raw=raw)
         return Detection(
-            protocol="ctt-434",
+            protocol=PROTOCOL_434,
             tag_id=heard.tag_id,
             integrity=heard.integrity,
             id_legal=heard.id_legal,
@@ -145,7 +146,7 @@ def _pulses(body: Pulses, _: bytes) -> tuple[Record, ...]:
 
 
 def _status(body: Status, raw: bytes) -> tuple[Record, ...]:
-    board = _present(
+    board = measured(
         battery_v=_thousandths(body.battery_mv),
         solar_v=_thousandths(body.solar_mv),
         solar_ma=body.solar_ma,
@@ -156,7 +157,7 @@ def _status(body: Status, raw: bytes) -> tuple[Record, ...]:
     radios = (
         StationHealth(
             antenna=str(radio),
-            measurements=_present(noise_dbm=_tenths(reading.noise_ddbm), packets=reading.packets),
+            measurements=measured(noise_dbm=_tenths(reading.noise_ddbm), packets=reading.packets),
             raw=raw,
         )
         for radio, reading in enumerate(body.radios)
@@ -166,11 +167,12 @@ def _status(body: Status, raw: bytes) -> tuple[Record, ...]:
 
 def _gps(body: Gps, raw: bytes) -> tuple[Record, ...]:
     has_fix = body.fix >= _TWO_DIMENSIONAL_FIX
+    latitude, longitude = position(body.latitude_1e7 / 1e7, body.longitude_1e7 / 1e7)
     pps = {"pps_uptime_us": body.pps_uptime_us} if body.pps_uptime_us else {}
     return (
         GpsFix(
-            latitude=body.latitude_1e7 / 1e7 if has_fix else None,
-            longitude=body.longitude_1e7 / 1e7 if has_fix else None,
+            latitude=latitude if has_fix else None,
+            longitude=longitude if has_fix else None,
             altitude_m=_thousandths(body.altitude_mm) if has_fix else None,
             accuracy_m=_thousandths(body.accuracy_mm) if has_fix else None,
             fix_mode=max(body.fix, 1),
@@ -212,10 +214,6 @@ def _tenths(number: int | None) -> float | None:
 
 def _thousandths(number: int | None) -> float | None:
     return None if number is None else number / 1000
-
-
-def _present(**numbers: float | None) -> Measurements:
-    return {name: number for name, number in numbers.items() if number is not None}
 
 
 def _unread(rest: bytes) -> Measurements:

@@ -60,7 +60,7 @@ class SequenceCounter:
         return self._follow(seq, uptime_us, "next" if ahead == 1 else "gap")
 
     def _fills_a_gap(self, seq: int, uptime_us: int) -> bool:
-        """Tell whether a frame that was not heard stands, by seq and uptime, between two that were."""
+        """Tell whether a frame stands, by seq and uptime, between two that were heard."""
         had_earlier = False
         for heard_seq, heard_us in self._heard:
             behind = (seq - heard_seq) % SEQ_MODULUS

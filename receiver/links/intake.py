@@ -2,6 +2,7 @@
 
 import enum
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -34,6 +35,9 @@ class LinkStatus:
         self.opened = 0
         """How often it was opened, the first time counted."""
         self.last_heard_mono_ns: int | None = None
+        self.turned_away: Counter[str] = Counter()
+        """What the link itself did not hand on, by reason: `message_too_long`, `retained`,
+        `topic_not_utf8`, `subscription_refused`."""
         self._listening_since: float | None = None
         self._listened_s = 0.0
 

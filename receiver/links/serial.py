@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -23,6 +22,7 @@ from receiver.links.backoff import Backoff
 from receiver.links.conversation import Conversation
 from receiver.links.ctt_radio import CttConversation
 from receiver.links.intake import LinkState, LinkStatus, StreamIntake
+from receiver.links.quiet import QuietWatch
 from receiver.links.serial_port import PortError, SerialPort
 from receiver.settings import SerialLink as SerialSettings
 
@@ -135,13 +135,11 @@ class _Session:
         self._intake = intake
         self._status = status
         self._conversation = conversation
-        self._quiet_after_s = quiet_after_s
+        self._quiet_watch = QuietWatch(status, quiet_after_s)
         self._write_stall_s = write_stall_s
         self._scheduled: float | None = None
         self._step_timer: asyncio.TimerHandle | None = None
-        self._quiet_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
-        self._heard_at = 0.0
 
     def start(self) -> None:
         """Read the port from now on."""
@@ -154,7 +152,8 @@ class _Session:
         """Read and write no more."""
         self._loop.remove_reader(self._port.fileno())
         self._loop.remove_writer(self._port.fileno())
-        for timer in (self._step_timer, self._quiet_timer, self._stall_timer):
+        self._quiet_watch.stop()
+        for timer in (self._step_timer, self._stall_timer):
             if timer is not None:
                 timer.cancel()
 
@@ -178,30 +177,12 @@ class _Session:
         if not records:
             return
         if any(not isinstance(record, _NOTHING_HEARD) for record in records):
-            self._heard()
+            self._quiet_watch.heard()
+        else:
+            self._quiet_watch.look()
         if self._conversation is not None:
             self._conversation.heard(records, self._loop.time())
             self._follow_conversation()
-
-    def _heard(self) -> None:
-        self._heard_at = self._loop.time()
-        self._status.last_heard_mono_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        if self._status.state is not LinkState.HEARING and not self._is_silent():
-            self._status.state = LinkState.HEARING
-            self._await_quiet()
-
-    def _await_quiet(self) -> None:
-        """Look again when the link could be quiet; nothing wakes a link that is."""
-        if self._quiet_timer is not None:
-            self._quiet_timer.cancel()
-        quiet_at = self._heard_at + self._quiet_after_s
-        if quiet_at > self._loop.time():
-            self._quiet_timer = self._loop.call_at(quiet_at, self._await_quiet)
-        elif self._status.state is LinkState.HEARING:
-            self._status.state = LinkState.QUIET
-
-    def _is_silent(self) -> bool:
-        return self._conversation is not None and self._conversation.silent is not None
 
     def _follow_conversation(self) -> None:
         """Show how the radio is, and call the conversation when it wants to be called."""

@@ -152,12 +152,15 @@ CREATE TABLE imports (
     name TEXT NOT NULL,
     folder TEXT NOT NULL,
     kind TEXT NOT NULL,
+    head TEXT,
     sha256 TEXT NOT NULL,
     bytes INTEGER NOT NULL,
+    tail BLOB,
     complete INTEGER NOT NULL,
     imported_utc_ns INTEGER NOT NULL
 );
 CREATE INDEX imports_by_name ON imports (name, folder);
+CREATE INDEX imports_by_head ON imports (head);
 CREATE TABLE import_rows (
     import_id INTEGER NOT NULL REFERENCES imports (id),
     kept_in TEXT NOT NULL,

@@ -18,6 +18,7 @@ class Deaf:
     """A decoder that ignores everything."""
 
     def decode(self, frame: bytes) -> tuple[Record, ...]:
+        """Ignore the frame."""
         del frame
         return (Ignored(reason="deaf"),)
 
@@ -53,7 +54,7 @@ def test_a_second_class_of_one_name_is_refused() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_names_there_are() -> None:
-    with pytest.raises(UnknownDecoderError, match="'cct'.*ctt"):
+    with pytest.raises(UnknownDecoderError, match=r"'cct'.*ctt"):
         entry("cct")
 
 

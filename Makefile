@@ -1,0 +1,43 @@
+# `make demo` shows the main job without hardware; `make test` proves it. Both set up what they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.set-up
+
+# Debian's packages that the tests start or call: a broker and a C compiler.
+TEST_PACKAGES := mosquitto:mosquitto gcc:gcc libc6-dev:/usr/include/stdio.h openssl:openssl
+
+.PHONY: setup demo test check soak bench clean
+
+setup: $(SETUP)
+
+$(SETUP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("stopover needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || deploy/ensure-packages "python3-venv:/nonexistent"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
+	touch $(SETUP)
+
+demo: setup
+	$(BIN)/stopover demo
+
+test: setup
+	deploy/ensure-packages $(TEST_PACKAGES)
+	$(BIN)/pytest
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+soak: setup
+	deploy/ensure-packages $(TEST_PACKAGES)
+	$(BIN)/pytest -m soak --timeout 7200
+
+bench: setup
+	deploy/ensure-packages $(TEST_PACKAGES)
+	for each in tests/benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,199 @@
+"""`stopover simulate`: simulated radio traffic to serial ports, a broker or files."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from simulator.play import Outlet, Witness
+    from simulator.scenario import Scenario
+    from simulator.serial_station import Port
+    from simulator.world import World
+
+_EXAMPLE = """
+\b
+Examples:
+  stopover simulate quiet-marsh --serial
+  stopover simulate all-generations --files recordings --truth truth.jsonl --duration 3600
+"""
+
+
+@click.command("simulate", epilog=_EXAMPLE)
+@click.argument("scenario")
+@click.option("--serial", is_flag=True, help="Radios on pseudo-terminals; their devices are told.")
+@click.option("--mqtt", metavar="URL", help="Publish lines to a broker: mqtt://HOST[:PORT].")
+@click.option(
+    "--files",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write what a SensorGnome would have recorded.",
+)
+@click.option(
+    "--truth",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write what was sent and received, one JSON object a line.",
+)
+@click.option("--seed", type=int, help="Another world of the same kind.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="How much faster than life; files alone are written at once.",
+)
+@click.option(
+    "--duration",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="How long the world lasts; live ones until Ctrl-C unless told.",
+)
+@click.option(
+    "--bit-error-rate", type=click.FloatRange(0, 1), help="Chance that a bit of a beep is wrong."
+)
+@click.option(
+    "--line-noise", type=click.FloatRange(0, 1), help="Chance that a line is cut or has garbage."
+)
+def simulate_command(
+    scenario: str,
+    *,
+    serial: bool,
+    mqtt: str | None,
+    files: Path | None,
+    truth: Path | None,
+    seed: int | None,
+    speed: float,
+    duration: float | None,
+    bit_error_rate: float | None,
+    line_noise: float | None,
+) -> None:
+    """Simulate the radio traffic of SCENARIO.
+
+    The scenarios are quiet-marsh, saturation and all-generations.
+    """
+    from simulator import scenario as scenarios
+
+    is_live = serial or mqtt is not None
+    if not is_live and files is None:
+        raise click.UsageError("say where to: --serial, --mqtt URL or --files DIR")
+    try:
+        chosen = scenarios.scenario(scenario).changed(
+            seed=seed,
+            duration_s=math.inf if is_live and duration is None else duration,
+            bit_error_rate=bit_error_rate,
+            line_noise=line_noise,
+            start_unix_s=time.time() if is_live else None,
+        )
+    except scenarios.ScenarioError as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        if is_live:
+            asyncio.run(
+                _simulate_live(
+                    chosen, serial=serial, mqtt=mqtt, files=files, truth=truth, speed=speed
+                )
+            )
+        elif files is not None:
+            _simulate_at_once(chosen, files, truth)
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or ''}: {error.strerror}") from error
+
+
+def _simulate_at_once(scenario: Scenario, files: Path, truth: Path | None) -> None:
+    from simulator.play import play_at_once
+    from simulator.recorded_files import SensorGnomeFiles
+    from simulator.world import World
+
+    with _witness(truth) as witness, SensorGnomeFiles(files, scenario.start_unix_s) as recorded:
+        play_at_once(World(scenario), [recorded], witness)
+    click.echo(f"{recorded.records} records in {len(recorded.paths)} files in {files}", err=True)
+
+
+async def _simulate_live(
+    scenario: Scenario,
+    *,
+    serial: bool,
+    mqtt: str | None,
+    files: Path | None,
+    truth: Path | None,
+    speed: float,
+) -> None:
+    from simulator.mqtt_radio import BrokerError, mqtt_radios
+    from simulator.recorded_files import SensorGnomeFiles
+    from simulator.serial_station import serial_station
+    from simulator.world import World
+
+    world = World(scenario)
+    outlets: list[Outlet] = []
+    async with contextlib.AsyncExitStack() as stack:
+        witness = stack.enter_context(_witness(truth))
+        if files is not None:
+            outlets.append(stack.enter_context(SensorGnomeFiles(files, scenario.start_unix_s)))
+        if mqtt is not None:
+            try:
+                radios = await stack.enter_async_context(mqtt_radios(mqtt))
+            except BrokerError as error:
+                raise click.ClickException(str(error)) from error
+            outlets.append(radios)
+            stack.callback(lambda: _tell("published", radios.lines_published, radios.lines_dropped))
+        if serial:
+            station = stack.enter_context(serial_station(world))
+            outlets.append(station)
+            stack.callback(lambda: _tell("printed", station.lines_sent, station.lines_dropped))
+            click.echo("\n".join(_configuration(port) for port in station.ports()))
+        await _play_until_stopped(world, outlets, witness, speed)
+
+
+async def _play_until_stopped(
+    world: World, outlets: list[Outlet], witness: Witness, speed: float
+) -> None:
+    from simulator.play import play
+
+    loop = asyncio.get_running_loop()
+    playing = asyncio.create_task(play(world, outlets, witness, speed=speed))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, playing.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await playing
+
+
+@contextlib.contextmanager
+def _witness(truth: Path | None) -> Iterator[Witness]:
+    from simulator.play import unwatched
+    from simulator.truth_file import TruthFile
+
+    if truth is None:
+        yield unwatched
+        return
+    with TruthFile(truth) as file:
+        yield file.write
+
+
+def _configuration(port: Port) -> str:
+    """Return a link of the configuration, ready to paste."""
+    lines = [
+        "[[links]]",
+        'kind = "serial"',
+        f'name = "{port.name}"',
+        f'device = "{port.device}"',
+        f'antenna = "{port.antenna}"',
+    ]
+    if port.preset:
+        lines.append(f'preset = "{port.preset}"')
+    if not port.has_replies:
+        lines.append('talk = "never"')
+    return "\n".join(lines) + "\n"
+
+
+def _tell(done: str, lines: int, dropped: int) -> None:
+    click.echo(f"{lines} lines {done}, {dropped} that nobody took", err=True)

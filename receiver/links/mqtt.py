@@ -1,0 +1,335 @@
+"""An MQTT link: the one module that knows aiomqtt and the paho client beneath it.
+
+What it promises, and what not:
+
+- A message of QoS 1 is acknowledged to the broker only after its rows are in the store
+  (`on_durable`). aiomqtt acknowledges before its user sees a message, so paho's manual
+  acknowledgement is used, and paho's callback instead of aiomqtt's queue: nothing waits between
+  socket and intake, and the broker's in-flight window (20 messages in mosquitto) bounds the rest.
+- The session is persistent: what is published while the link is away waits at the broker, as far
+  as the broker keeps it.
+- What was not acknowledged when a connection ended is sent again by the broker on the next one. If
+  its rows were in the store by then they are stored twice; no message is lost.
+- A retained message is old, nobody knows how old: it is counted and not decoded. (One that is
+  published while the link listens arrives like any other.)
+- The paho client reads a message whole before anybody can look at its length: the broker's
+  `message_size_limit` is what bounds memory against a hostile publisher.
+"""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import aiomqtt
+import structlog
+from paho.mqtt.client import Client as PahoClient
+from paho.mqtt.client import MQTTMessage
+from paho.mqtt.reasoncodes import ReasonCode
+
+from receiver.limits import (
+    LINK_QUIET_AFTER_S,
+    MAX_MQTT_PAYLOAD_BYTES,
+    MQTT_KEEPALIVE_S,
+    MQTT_SETTLE_S,
+    MQTT_TIMEOUT_S,
+)
+from receiver.links.availability import Availability
+from receiver.links.backoff import Backoff
+from receiver.links.intake import LinkStatus, MessageIntake
+from receiver.links.quiet import QuietWatch
+from receiver.settings import MqttLink as MqttSettings
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_QOS: Final = 1
+
+_SUBSCRIBE_FAILURE: Final = 0x80
+"""Source: MQTT 3.1.1, 3.9.3: the return code of a subscription that was refused."""
+
+_SERVER_UNAVAILABLE: Final = "Server unavailable"
+"""The one refusal that time may mend. Source: MQTT 3.1.1, 3.2.2.3: return code 3."""
+
+_PORT: Final = 1883
+_TLS_PORT: Final = 8883
+
+_library_log = logging.getLogger("receiver.links.mqtt.library")
+# The libraries log each failure that they also raise; the link tells it once, in its own words.
+_library_log.setLevel(logging.CRITICAL)
+
+
+class _ConnectError(Exception):
+    """A connection that could not be made; `advice` says what to do."""
+
+    def __init__(self, reason: str, advice: str, *, refused: bool = False) -> None:
+        super().__init__(reason)
+        self.advice = advice
+        self.refused = refused
+        """The far end said no: trying again soon mends nothing."""
+
+
+class MqttLink:
+    """Hands the messages of some subscriptions to its intake, for ever.
+
+    `run` never raises for what the world does. Cancelling it disconnects, after a moment in which
+    what is being committed is still acknowledged; so cancel it before the store is closed.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        intake: MessageIntake,
+        status: LinkStatus,
+        station_id: str,
+        *,
+        backoff: Backoff | None = None,
+        keepalive_s: int = MQTT_KEEPALIVE_S,
+        timeout_s: float = MQTT_TIMEOUT_S,
+        settle_s: float = MQTT_SETTLE_S,
+        quiet_after_s: float = LINK_QUIET_AFTER_S,
+    ) -> None:
+        self._settings = settings
+        self._intake = intake
+        self.status = status
+        self._log: FilteringBoundLogger = structlog.get_logger().bind(link=settings.name)
+        self._availability = Availability(status, self._log)
+        self._backoff = backoff or Backoff()
+        self._quiet_watch = QuietWatch(status, quiet_after_s)
+        self._keepalive_s = keepalive_s
+        self._timeout_s = timeout_s
+        self._settle_s = settle_s
+        self._client_id = settings.client_id or f"stopover-{station_id}-{settings.name}"
+        self._refusals_told: set[str] = set()
+
+    async def run(self) -> None:
+        """Connect, listen, and connect again whenever the connection ends."""
+        while True:
+            wait_s = await self._connect_once()
+            await asyncio.sleep(wait_s)
+
+    async def _connect_once(self) -> float:
+        """Connect and listen until the connection ends; return the seconds to wait then."""
+        try:
+            client = await self._client()
+            connection = _Connection(client, self._intake, self.status, self._quiet_watch)
+            try:
+                await self._connect(client)
+                await self._subscribe(client)
+                self._backoff.works()
+                with contextlib.suppress(StopAsyncIteration):
+                    await anext(client.messages)
+            except asyncio.CancelledError:
+                await connection.settle(self._settle_s)
+                raise
+            finally:
+                self.status.listening(now=False)
+                self._quiet_watch.stop()
+                await connection.close()
+        except _ConnectError as error:
+            self._availability.lost(str(error), error.advice)
+            return self._backoff.refused() if error.refused else self._backoff.failed()
+        except aiomqtt.MqttError as error:
+            self._availability.lost(
+                f"{self._settings.broker}: connection lost: {error}",
+                f"is the broker up? Does another client use the id {self._client_id}?",
+            )
+        return self._backoff.failed()
+
+    async def _client(self) -> aiomqtt.Client:
+        """Return a client made from the settings and from what their files hold now.
+
+        Raises:
+            _ConnectError: a file cannot be used.
+        """
+        settings = self._settings
+        address = urlsplit(settings.broker)
+        tls = address.scheme == "mqtts"
+        try:
+            password = await asyncio.to_thread(_password, settings)
+            context = await asyncio.to_thread(_tls_context, settings) if tls else None
+            port = address.port or (_TLS_PORT if tls else _PORT)
+        except (OSError, ValueError) as error:
+            raise _ConnectError(
+                f"{settings.broker}: {error}", "check the files and the port that the link names"
+            ) from error
+        return aiomqtt.Client(
+            address.hostname or "",
+            port,
+            username=settings.username,
+            password=password,
+            identifier=self._client_id,
+            clean_session=False,
+            keepalive=self._keepalive_s,
+            timeout=self._timeout_s,
+            tls_context=context,
+            logger=_library_log,
+        )
+
+    async def _connect(self, client: aiomqtt.Client) -> None:
+        broker = self._settings.broker
+        try:
+            # `_Connection.close` leaves it, also where this fails, which `async with` would not.
+            await client.__aenter__()
+        except aiomqtt.MqttCodeError as error:
+            said = str(error.rc) if isinstance(error.rc, ReasonCode) else str(error)
+            raise _ConnectError(
+                f"{broker}: the broker refuses us: {said}",
+                "check username, password_file and client_id, and the broker's own log",
+                refused=said != _SERVER_UNAVAILABLE,
+            ) from error
+        except (aiomqtt.MqttError, ValueError, OverflowError) as error:
+            advice = "check ca_file, and that the broker's certificate bears its host's name"
+            if "certificate" not in str(error).lower():
+                advice = "is the broker up, its address right, the network there?"
+            raise _ConnectError(f"{broker}: {error}", advice) from error
+
+    async def _subscribe(self, client: aiomqtt.Client) -> None:
+        """Subscribe to every topic; tell the refused ones.
+
+        Raises:
+            _ConnectError: the broker refused all of them.
+            aiomqtt.MqttError: the connection ended.
+        """
+        refused = []
+        for topic in self._settings.topics:
+            try:
+                codes = await client.subscribe(topic.topic, qos=_QOS)
+            except ValueError:
+                refused.append(topic.topic)
+            else:
+                refused += [topic.topic for code in codes if _is_refusal(code)]
+        self.status.turned_away["subscription_refused"] += len(refused)
+        if len(refused) == len(self._settings.topics):
+            raise _ConnectError(
+                f"{self._settings.broker}: the broker refuses every subscription",
+                "let this user read the topics in the broker's access list",
+                refused=True,
+            )
+        self._availability.found(broker=self._settings.broker, client_id=self._client_id)
+        for name in sorted(set(refused) - self._refusals_told):
+            self._log.warning(
+                "subscription refused",
+                topic=name,
+                advice="let this user read it in the broker's access list, or mend the topic",
+            )
+        self._refusals_told = set(refused)
+        if refused:
+            self.status.reason = f"the broker refuses the topics {', '.join(refused)}"
+
+
+class _Connection:
+    """One connection: takes its messages, and acknowledges them on it and on no other."""
+
+    def __init__(
+        self,
+        client: aiomqtt.Client,
+        intake: MessageIntake,
+        status: LinkStatus,
+        quiet_watch: QuietWatch,
+    ) -> None:
+        self._client = client
+        self._paho: PahoClient = client._client  # noqa: SLF001  aiomqtt has no manual acknowledgement.
+        self._paho.manual_ack_set(on=True)
+        self._paho.on_message = self._message
+        self._intake = intake
+        self._status = status
+        self._quiet_watch = quiet_watch
+        self._takes_messages = True
+        self._is_open = True
+        self._unacknowledged = 0
+        self._settled = asyncio.Event()
+
+    def _message(self, _: PahoClient, __: object, message: MQTTMessage) -> None:
+        if not self._takes_messages:
+            return  # It stays with the broker.
+        self._unacknowledged += 1
+        on_durable = self._acknowledge_once(message.mid, message.qos)
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            self._turn_away("topic_not_utf8", on_durable)
+            return
+        if message.retain:
+            self._turn_away("retained", on_durable)
+        elif len(message.payload) > MAX_MQTT_PAYLOAD_BYTES:
+            self._turn_away("message_too_long", on_durable)
+        else:
+            self._intake.message(topic, bytes(message.payload), on_durable)
+            self._quiet_watch.heard()
+
+    def _turn_away(self, reason: str, on_durable: Callable[[], None]) -> None:
+        self._status.turned_away[reason] += 1
+        on_durable()
+
+    def _acknowledge_once(self, mid: int, qos: int) -> Callable[[], None]:
+        acknowledged = False
+
+        def on_durable() -> None:
+            nonlocal acknowledged
+            if acknowledged:
+                return
+            acknowledged = True
+            self._unacknowledged -= 1
+            if self._is_open:
+                self._paho.ack(mid, qos)
+            if not self._unacknowledged:
+                self._settled.set()
+
+        return on_durable
+
+    async def settle(self, longest_s: float) -> None:
+        """Take nothing more; wait until what was taken is acknowledged, or for `longest_s`."""
+        self._takes_messages = False
+        if self._unacknowledged and self._paho.is_connected():
+            self._settled.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._settled.wait(), longest_s)
+
+    async def close(self) -> None:
+        """Disconnect, also from a broker that never answered."""
+        self._takes_messages = False
+        connected = self._paho.is_connected()
+        with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+            if connected:
+                async with asyncio.timeout(1.0):
+                    await self._client.__aexit__(None, None, None)
+            else:
+                self._paho.disconnect()
+        self._is_open = False
+        ended = self._client._disconnected  # noqa: SLF001  Else asyncio complains that nobody looked.
+        if ended.done() and not ended.cancelled():
+            ended.exception()
+
+
+def _is_refusal(code: int | ReasonCode) -> bool:
+    return code.is_failure if isinstance(code, ReasonCode) else code >= _SUBSCRIBE_FAILURE
+
+
+def _password(settings: MqttSettings) -> str | None:
+    """Return the first line of the password file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no UTF-8 text.
+    """
+    if settings.password_file is None:
+        return None
+    lines = Path(settings.password_file).read_text(encoding="utf-8").splitlines()
+    return lines[0] if lines else ""
+
+
+def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
+    """Return the TLS settings: the broker's certificate and name are checked, always.
+
+    Raises:
+        OSError: a file cannot be read or holds no certificate or key.
+    """
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    if settings.certificate_file is not None:
+        context.load_cert_chain(settings.certificate_file, settings.key_file)
+    return context
