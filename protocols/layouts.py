@@ -72,14 +72,15 @@ def build(layout: Construct, value: object, **params: int) -> bytes:
     """Return `value` as `layout` writes it.
 
     Raises:
-        EncodeError: a field does not fit; the message names it.
+        EncodeError: a field is missing or does not fit; the message names it.
     """
     try:
         encoded: bytes = layout.build(value, **params)
-    except ConstructError as error:
+    except (ConstructError, KeyError, TypeError, ValueError) as error:
         raise EncodeError(_in_one_line(error)) from error
     return encoded
 
 
 def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    missing = "missing field " if isinstance(error, KeyError) else ""
+    return missing + " ".join(str(error).split())

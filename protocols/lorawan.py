@@ -14,7 +14,7 @@ formats" (TheThingsIndustries/lorawan-stack-docs).
 import binascii
 import string
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 

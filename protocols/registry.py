@@ -23,7 +23,14 @@ from protocols.framing import Framing
 from protocols.records import Record
 
 ENTRY_POINT_GROUP = "stopover.decoders"
-_BUILT_IN_MODULES = ("protocols.ctt.lines",)
+_BUILT_IN_MODULES = (
+    "protocols.ctt.lines",
+    "protocols.ctt.blu",
+    "protocols.ctt.driver_socket",
+    "protocols.lorawan",
+    "protocols.rtl433",
+    "protocols.station_link.decoder",
+)
 
 
 class Decoder(Protocol):

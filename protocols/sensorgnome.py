@@ -124,6 +124,9 @@ class SensorGnomeReader:
     """
 
     decoder = DECODER
+    repeated_time = (3, 17)
+    """`T1,1639614305.186,…`: ports have one digit, times 10 and 3."""
+    time_ns = staticmethod(unix_ns)
 
     def __init__(self) -> None:
         self._tags: dict[tuple[bytes, bytes], Detection] = {}

@@ -79,14 +79,17 @@ class Ledger:
             )
             for row in same_head:
                 other = parse_station_name(row[5])
-                if other is not None and (other.station_id, other.suffix, None) == (
-                    station_file.station_id,
-                    station_file.suffix,
-                    other.rotated if is_live else None,
+                if (
+                    other is not None
+                    and (other.station_id, other.suffix)
+                    == (station_file.station_id, station_file.suffix)
+                    and (is_live or other.rotated is None)
                 ):
                     found.append(row)
         entries = [
-            Entry(import_id=row[0], sha256=row[1], size_bytes=row[2], tail=row[3], is_complete=row[4])
+            Entry(
+                import_id=row[0], sha256=row[1], size_bytes=row[2], tail=row[3], is_complete=row[4]
+            )
             for row in found
         ]
         return sorted(entries, key=lambda entry: -entry.size_bytes)
@@ -108,6 +111,13 @@ class Ledger:
         self._connection.execute(
             "UPDATE imports SET bytes = ?, sha256 = ?, tail = ?, complete = ? WHERE id = ?",
             (size_bytes, sha256, tail, is_complete, import_id),
+        )
+
+    def forget_if_empty(self, import_id: int) -> None:
+        """Strike out a file that gave no row: a copy of what another entry tells of."""
+        self._connection.execute(
+            "DELETE FROM imports WHERE id = ? AND id NOT IN (SELECT import_id FROM import_rows)",
+            (import_id,),
         )
 
     def last_ids(self) -> dict[str, int]:

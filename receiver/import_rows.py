@@ -10,9 +10,9 @@ from protocols.recorded import LineReader
 from protocols.records import Detection, Ignored, Unknown
 from protocols.times import FIRST_RELAY_NS, FIRST_STATION_NS, FUTURE_SLACK_NS, is_plausible
 from receiver.arrivals import ClockQuality, Source, Stamp
-from receiver.limits import MAX_RAW_BYTES, ROW_TEMPLATES_CACHED, UNKNOWN_LINES_KEPT_PER_FILE
+from receiver.limits import IMPORT_TEMPLATES, MAX_RAW_BYTES, UNKNOWN_LINES_KEPT_PER_FILE
 from receiver.store.database import Store
-from receiver.store.rows import COLUMNS, INSERTS, Row
+from receiver.store.rows import COLUMNS, Row
 
 _DETECTION_COLUMNS: Final = COLUMNS["detections"]
 _TOLD: Final = ("tag", "integrity", "id_legal", "rssi_dbm")
@@ -114,6 +114,8 @@ class LineConverter:
     def _convert(self, line: bytes, number: int) -> None:
         record, utc_ns, is_relay_clock = self._reader.read(line)
         if isinstance(record, Ignored):
+            # A header in the middle may have given the reader other columns.
+            self._templates.clear()
             return
         if isinstance(record, Unknown):
             self.outcome.unknown[record.reason] += 1
@@ -148,7 +150,7 @@ class LineConverter:
         if isinstance(record, Detection) and (
             self._reader.time_ns(line[time_from:time_to]) == utc_ns
         ):
-            if len(self._templates) >= ROW_TEMPLATES_CACHED:
+            if len(self._templates) >= IMPORT_TEMPLATES:
                 self._templates.clear()
             self._templates[line[:time_from] + line[time_to:]] = template
 
@@ -169,8 +171,8 @@ class LineConverter:
         values.clear()
 
     def _flush_rows(self) -> None:
+        self._store.insert(self._rows)
         for table, rows in self._rows.items():
-            self._store.connection.executemany(INSERTS[table], rows)
             self.outcome.rows[table] += len(rows)
         self._rows.clear()
 

@@ -121,3 +121,7 @@ to 40:1; a card file full of zeros (25 MB, 1000:1) still passes; a bomb ends her
 UNKNOWN_LINES_KEPT_PER_FILE: Final = 60
 """Unreadable lines of an imported file that are kept as rows, for each reason; the rest are only
 counted. One file can then not push everything else out of `unknown_frames`."""
+
+IMPORT_TEMPLATES: Final = 20_000
+"""Prepared rows of tag lines that repeat in an imported file: 60 tags at 60 levels on 5 ports;
+about 300 bytes each, so 6 MB."""

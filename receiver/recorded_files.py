@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
@@ -50,6 +50,8 @@ class Block(msgspec.Struct, frozen=True):
     """Bytes of the (unpacked) file up to the end of the last of them."""
     sha256: str
     """Of those bytes."""
+    has_zeros: bool
+    """Whether there are NUL bytes in the lines."""
     is_last: bool
 
 
@@ -114,7 +116,7 @@ class RecordedFile:
         """
         digest = hashlib.sha256()
         end, line_number = 0, 1
-        waiting: tuple[list[bytes], int, int, str] | None = None
+        waiting: tuple[list[bytes], int, int, str, bool] | None = None
         for text, is_skipped in self._whole_lines():
             digest.update(text)
             # `start` is the end of a line, so the wanted lines may begin inside this text.
@@ -127,8 +129,28 @@ class RecordedFile:
             if waiting is not None:
                 yield Block(*waiting, is_last=False)
             lines = [] if is_skipped else _split(text[len(passed) :])
-            waiting = (lines, first, end, digest.hexdigest())
-        yield Block(*(waiting or ([], line_number, end, digest.hexdigest())), is_last=True)
+            waiting = (lines, first, end, digest.hexdigest(), b"\0" in text)
+        yield Block(*(waiting or ([], line_number, end, digest.hexdigest(), False)), is_last=True)
+
+    def prefixes(self, sizes_bytes: Iterable[int]) -> dict[int, str]:
+        """Return the SHA-256 of the first bytes of the (unpacked) file, by their number.
+
+        Sizes beyond the file's end are absent; the size of the whole is there too.
+        """
+        digest, end = hashlib.sha256(), 0
+        found: dict[int, str] = {}
+        sizes = sorted(sizes_bytes)
+        for piece in self._unpacked():
+            rest = piece
+            while sizes and sizes[0] <= end + len(rest):
+                size = sizes.pop(0)
+                digest.update(rest[: size - end])
+                rest, end = rest[size - end :], size
+                found[size] = digest.hexdigest()
+            digest.update(rest)
+            end += len(rest)
+        found[end] = digest.hexdigest()
+        return found
 
     def _whole_lines(self) -> Iterator[tuple[bytes, bool]]:
         """Yield the file in pieces that end with LF, each with whether it is to be skipped."""

@@ -157,9 +157,7 @@ def read_recording(
         while line := file.readline(MAX_RECORDING_LINE_BYTES):
             number += 1
             try:
-                recorded = _recorded(line)
-                if not in_session and not isinstance(recorded, Session):
-                    raise ValueError("bytes before the first line of a session")
+                recorded = _recorded(line, in_session=in_session)
             except (ValueError, msgspec.MsgspecError) as error:
                 damage = RecordingError(f"{path}: line {number}: {error}")
                 if on_damage is None or number == 1:
@@ -173,12 +171,14 @@ def read_recording(
             raise RecordingError(f"{path}: holds no recording: it is empty")
 
 
-def _recorded(line: bytes) -> Recorded:
+def _recorded(line: bytes, *, in_session: bool) -> Recorded:
     if not line.endswith(b"\n"):
         what = "too long" if len(line) == MAX_RECORDING_LINE_BYTES else "cut off"
         raise ValueError(f"the line is {what}")
     if line.startswith(_START):
         return msgspec.json.decode(line, type=Session)
+    if not in_session:
+        raise ValueError("this is no recording: it does not begin with a session")
     if b'"interrupted"' in line:
         told = msgspec.json.decode(line, type=_InterruptionLine)
         return Interruption(told.t_ns, told.interrupted)

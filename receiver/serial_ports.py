@@ -1,7 +1,6 @@
 """The serial devices of this machine: their lasting names, and what each may be."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +18,6 @@ KNOWN_USB_DEVICES: Final[Mapping[str, str]] = {
 }
 """What a USB vendor and product id means in this field. Source: SensorGnome's device table and
 CTT's station software; chips of serial adapters are in many things, so these are guesses."""
-
-_BARE_NAME = re.compile(r"/dev/tty(USB|ACM)\d+")
 
 
 class SerialDevice(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,15 +67,6 @@ def serial_devices(
         for port in ports()
     ]
     return tuple(sorted(found, key=lambda each: each.steady_name))
-
-
-def bare_name_warning(device: str, present: Sequence[SerialDevice]) -> str | None:
-    """Return a warning where a configured name may mean another radio tomorrow, else None."""
-    if not _BARE_NAME.fullmatch(device):
-        return None
-    better = next((each.steady_name for each in present if each.device == device), device)
-    advice = f"write {better}" if better != device else "write its by-path name"
-    return f"{device} may be another radio after a restart or a new plug: {advice}"
 
 
 def _links_in(folder: Path) -> dict[str, tuple[str, ...]]:

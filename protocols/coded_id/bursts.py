@@ -8,22 +8,26 @@ The statistics are those of find_tags (both programs), with the unit in each nam
     signal_sd_percent     100 sd(P) / mean(P): a percentage, not decibels
     noise_db              10 log10 mean 10^(noise / 10)
     slop_ms               Σ |observed gap - listed gap|   (find_tags writes seconds)
-    interval_error_ms     fmod(first pulse - last pulse of the previous burst, BI) - g4, with
-                          g4 = BI - (g1 + g2 + g3)        (find_tags writes seconds)
+    interval error         fmod(first pulse - last pulse of the previous burst, BI) - g4 with
+                          g4 = BI - (g1 + g2 + g3)        (see `runs`; find_tags: seconds)
 
 Source: find_tags, `Tag_Candidate::dump_bogus_burst` and `Bounded_Range`; its documentation of the
 columns freq.sd, sig.sd, slop and burst.slop.
 """
 
 from math import log10, sqrt
+from typing import Final
 
 import msgspec
 
 from protocols.coded_id.tolerances import NS_PER_MS
 from protocols.records import Pulse
 
+_LOUDEST_DB: Final = 1000.0
+"""Levels beyond this, and what is not a number, are no measurements."""
 
-class HeardPulse(msgspec.Struct, eq=False):
+
+class HeardPulse(msgspec.Struct, eq=False, gc=False):
     """One pulse of one antenna with its time stamp."""
 
     time_ns: int
@@ -42,7 +46,7 @@ class HeardPulse(msgspec.Struct, eq=False):
         return cls(time_ns, pulse.frequency_offset_hz, pulse.signal_db, pulse.noise_db, pulse)
 
 
-class Burst(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class Burst(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     """Three or four pulses whose gaps fit a code."""
 
     time_ns: int
@@ -56,12 +60,10 @@ class Burst(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     signal_sd_percent: float
     noise_db: float | None
     slop_ms: float
-    interval_error_ms: float | None = None
-    """None for the first burst of a run and for a burst of no run."""
 
 
-def _root_of_variance(values: list[float], mean: float) -> float:
-    return sqrt(sum([(value - mean) ** 2 for value in values]) / (len(values) - 1))
+def _mean_power(levels_db: list[float]) -> float:
+    return sum([10.0 ** (level * 0.1) for level in levels_db]) / len(levels_db)
 
 
 def measure(pulses: tuple[HeardPulse, ...], *, time_ns: int, slop_ns: int) -> Burst:
@@ -70,20 +72,23 @@ def measure(pulses: tuple[HeardPulse, ...], *, time_ns: int, slop_ns: int) -> Bu
     frequencies = [pulse.frequency_offset_hz for pulse in pulses]
     powers = [10.0 ** (pulse.signal_db * 0.1) for pulse in pulses]
     noises = [
-        10.0 ** (pulse.noise_db * 0.1)
+        noise
         for pulse in pulses
-        if pulse.noise_db is not None and -1000.0 < pulse.noise_db < 1000.0  # noqa: PLR2004
+        if (noise := pulse.noise_db) is not None and -_LOUDEST_DB < noise < _LOUDEST_DB
     ]
     frequency = sum(frequencies) / count
     power = sum(powers) / count
+    # Deviations from the mean: the sums of squares of find_tags cancel where they are large.
+    frequency_squares = sum([(value - frequency) ** 2 for value in frequencies])
+    power_squares = sum([(value / power - 1.0) ** 2 for value in powers])
     return Burst(
         time_ns=time_ns,
         pulse_count=count,
         pulses=pulses,
         frequency_offset_hz=frequency,
-        frequency_sd_hz=_root_of_variance(frequencies, frequency),
+        frequency_sd_hz=sqrt(frequency_squares / (count - 1)),
         signal_db=10.0 * log10(power),
-        signal_sd_percent=100.0 * _root_of_variance(powers, power) / power,
-        noise_db=10.0 * log10(sum(noises) / len(noises)) if noises else None,
+        signal_sd_percent=100.0 * sqrt(power_squares / (count - 1)),
+        noise_db=10.0 * log10(_mean_power(noises)) if noises else None,
         slop_ms=slop_ns / NS_PER_MS,
     )

@@ -6,6 +6,7 @@ strongest claim wins: bursts of confirmed runs, the longer the run the better, t
 confirm a run, then those that fit their code best.
 """
 
+import itertools
 from collections.abc import Iterable
 from typing import Final
 
@@ -28,7 +29,16 @@ _LONE, _CONFIRMING, _CONTINUING = 0.0, 1.0, 2.0
 class Candidate:
     """Three or four pulses that may be a burst of `code`."""
 
-    __slots__ = ("_burst", "code", "cost", "due_ns", "gaps_ns", "is_settled", "pulses", "time_ns")
+    __slots__ = (
+        "_burst",
+        "code",
+        "due_ns",
+        "frequency_hz",
+        "is_complete",
+        "is_settled",
+        "pulses",
+        "time_ns",
+    )
 
     def __init__(
         self, code: Code, pulses: tuple[HeardPulse, ...], *, time_ns: int, due_ns: int
@@ -37,58 +47,68 @@ class Candidate:
         self.pulses = pulses
         self.time_ns = time_ns
         self.due_ns = due_ns
+        self.is_complete = len(pulses) == len(code.offsets_ns)
         self.is_settled = False
+        self.frequency_hz = sum([pulse.frequency_offset_hz for pulse in pulses]) / len(pulses)
         self._burst: Burst | None = None
-        times = [pulse.time_ns for pulse in pulses]
-        self.gaps_ns = tuple([later - earlier for earlier, later in zip(times, times[1:])])  # noqa: B905, RUF007  Pairs; the hot path.
-        count = len(pulses)
-        frequency = sum([pulse.frequency_offset_hz for pulse in pulses]) / count
-        signal = sum([pulse.signal_db for pulse in pulses]) / count
-        cost = 0.0
-        for pulse in pulses:
-            cost += ((pulse.frequency_offset_hz - frequency) / _FREQUENCY_HZ) ** 2
-            cost += ((pulse.signal_db - signal) / _SIGNAL_DB) ** 2
-        if count == len(code.offsets_ns):
-            for gap, listed in zip(self.gaps_ns, code.gaps_ns, strict=True):
-                cost += ((gap - listed) / _GAP_NS) ** 2
-        self.cost = cost
-        """Sum of squared deviations, each in units of what is usual."""
 
     @property
-    def is_complete(self) -> bool:
-        """All four pulses were heard."""
-        return len(self.pulses) == len(self.code.offsets_ns)
+    def gaps_ns(self) -> tuple[int, ...]:
+        """The times between the pulses."""
+        pulses = self.pulses
+        return tuple(
+            [later.time_ns - earlier.time_ns for earlier, later in itertools.pairwise(pulses)]
+        )
+
+    @property
+    def cost(self) -> float:
+        """Sum of squared deviations, each in units of what is usual."""
+        signal = sum([pulse.signal_db for pulse in self.pulses]) / len(self.pulses)
+        cost = 0.0
+        for pulse in self.pulses:
+            cost += ((pulse.frequency_offset_hz - self.frequency_hz) / _FREQUENCY_HZ) ** 2
+            cost += ((pulse.signal_db - signal) / _SIGNAL_DB) ** 2
+        for gap, listed in zip(self.gaps_ns, self._listed_gaps_ns(), strict=True):
+            cost += ((gap - listed) / _GAP_NS) ** 2
+        return cost
 
     @property
     def burst(self) -> Burst:
         """What the pulses tell as a burst, computed once."""
-        if self._burst is None:
-            self._burst = measure(self.pulses, time_ns=self.time_ns, slop_ns=self._slop_ns())
-        return self._burst
+        burst = self._burst
+        if burst is None:
+            slop_ns = 0
+            for gap, listed in zip(self.gaps_ns, self._listed_gaps_ns(), strict=True):
+                slop_ns += abs(gap - listed)
+            burst = self._burst = measure(self.pulses, time_ns=self.time_ns, slop_ns=slop_ns)
+        return burst
 
-    def _slop_ns(self) -> int:
+    def _listed_gaps_ns(self) -> tuple[int, ...]:
         if self.is_complete:
-            pairs = zip(self.gaps_ns, self.code.gaps_ns, strict=True)
-            return sum([abs(gap - listed) for gap, listed in pairs])
+            return self.code.gaps_ns
         # Which pulse is missing shows in where the others lie.
-        positions = [pulse.time_ns - self.time_ns for pulse in self.pulses]
+        offsets = self.code.offsets_ns
+        begin_ns = self.time_ns
         slots = [
-            min(self.code.offsets_ns, key=lambda offset, at=at: abs(offset - at))  # type: ignore[misc]  # Bound now, not late.
-            for at in positions
+            min(offsets, key=lambda offset, at=pulse.time_ns - begin_ns: abs(offset - at))  # type: ignore[misc]  # Bound now, not late.
+            for pulse in self.pulses
         ]
-        listed_gaps = [later - earlier for earlier, later in zip(slots, slots[1:], strict=False)]
-        return sum(
-            abs(gap - listed) for gap, listed in zip(self.gaps_ns, listed_gaps, strict=True)
-        )
+        return tuple(later - earlier for earlier, later in itertools.pairwise(slots))
 
     def shares_pulses_with(self, other: "Candidate") -> bool:
         """Say whether both want one pulse."""
         pulses = other.pulses
-        return any(pulse in pulses for pulse in self.pulses)
+        for pulse in self.pulses:  # noqa: SIM110  A generator would cost more than the loop.
+            if pulse in pulses:
+                return True
+        return False
 
     def has_lost(self) -> bool:
         """Say whether a run has claimed one of the pulses."""
-        return any(pulse.claimed for pulse in self.pulses)
+        for pulse in self.pulses:  # noqa: SIM110  As above.
+            if pulse.claimed:
+                return True
+        return False
 
     def claim(self) -> None:
         """Let nobody else use the pulses."""
@@ -97,7 +117,7 @@ class Candidate:
 
     def repeats(self, other: "Candidate", *, gap_ns: float, frequency_hz: float) -> bool:
         """Say whether one transmitter sent both, by gaps and frequency."""
-        if abs(self.burst.frequency_offset_hz - other.burst.frequency_offset_hz) > frequency_hz:
+        if abs(self.frequency_hz - other.frequency_hz) > frequency_hz:
             return False
         return all(
             abs(mine - its) <= gap_ns

@@ -229,7 +229,7 @@ class AntennaDecoder:
             )
             if candidate.has_lost():
                 continue
-            if not any(
+            if not self._pending or not any(
                 other.code is candidate.code and other.shares_pulses_with(candidate)
                 for other in self._pending
             ):
@@ -273,13 +273,16 @@ class AntennaDecoder:
 
     def _run_of(self, candidate: Candidate) -> Run | None:
         """Return the run that `candidate` fits best, listed ones before others."""
-        best: tuple[bool, float] | None = None
+        runs = self._runs.get(candidate.code)
+        if runs is None:
+            return None
         chosen = None
-        for run in self._runs.get(candidate.code, ()):
-            error_ns = run.error_ns(candidate.time_ns, candidate.burst.frequency_offset_hz)
+        best = (True, 0.0)
+        for run in runs:
+            error_ns = run.error_ns(candidate.time_ns, candidate.frequency_hz)
             if error_ns is not None:
                 rank = (not run.is_listed, abs(error_ns))
-                if best is None or rank < best:
+                if chosen is None or rank < best:
                     best, chosen = rank, run
         return chosen
 
@@ -288,20 +291,12 @@ class AntennaDecoder:
         if first.is_settled:
             return
         cluster = sharing(first, self._pending) if self._pending else [first]
-        if len(cluster) > 1:
-            ranks = {
-                candidate: (
-                    -strength(
-                        candidate,
-                        self._run_of(candidate),
-                        is_confirming=candidate.is_complete
-                        and self._lone.link(candidate) is not None,
-                    ),
-                    candidate.cost,
-                )
-                for candidate in cluster
-            }
-            cluster.sort(key=ranks.__getitem__)
+        if len(cluster) == 1:
+            first.is_settled = True
+            if not first.has_lost():
+                self._accept(first)
+            return
+        cluster.sort(key=self._rank)
         accepted: list[Candidate] = []
         for candidate in cluster:
             candidate.is_settled = True
@@ -313,6 +308,14 @@ class AntennaDecoder:
             chosen = leading(candidate, cluster)
             accepted.append(chosen)
             self._accept(chosen)
+
+    def _rank(self, candidate: Candidate) -> tuple[float, float]:
+        """Return a key that sorts the strongest claim first."""
+        run = self._run_of(candidate)
+        is_confirming = (
+            run is None and candidate.is_complete and self._lone.link(candidate) is not None
+        )
+        return -strength(candidate, run, is_confirming=is_confirming), candidate.cost
 
     def _accept(self, candidate: Candidate) -> None:
         run = self._run_of(candidate)
@@ -340,7 +343,8 @@ class AntennaDecoder:
                 RunContinued(
                     run=run.number,
                     tag_ids=run.tag_ids,
-                    burst=msgspec.structs.replace(burst, interval_error_ms=error_ms),
+                    burst=burst,
+                    interval_error_ms=error_ms,
                     run_length=run.length,
                     missed_bursts=run.missed,
                 )
@@ -361,11 +365,10 @@ class AntennaDecoder:
             tolerances=self._tolerances,
             is_listed=is_listed,
         )
-        bursts = [first]
-        for candidate in (*link.earlier[1:], latest):
-            error_ms = run.take(candidate.burst)
-            bursts.append(msgspec.structs.replace(candidate.burst, interval_error_ms=error_ms))
-        for candidate in (*link.earlier, latest):
+        members = (*link.earlier, latest)
+        bursts = tuple(candidate.burst for candidate in members)
+        errors_ms = tuple(run.take(burst) for burst in bursts[1:])
+        for candidate in members:
             candidate.claim()
         self._lone.remove(link.earlier)
         self._runs.setdefault(latest.code, []).append(run)
@@ -374,11 +377,15 @@ class AntennaDecoder:
         if is_listed:
             self._events.append(
                 RunOpened(
-                    run=run.number, tag_ids=run.tag_ids, labels=run.labels, bursts=tuple(bursts)
+                    run=run.number,
+                    tag_ids=run.tag_ids,
+                    labels=run.labels,
+                    bursts=bursts,
+                    interval_errors_ms=(None, *errors_ms),
                 )
             )
         else:
-            self._tell_mismatch(run, tuple(bursts))
+            self._tell_mismatch(run, bursts)
         if self._open_runs > self._tolerances.runs:
             every = (run for runs in self._runs.values() for run in runs)
             self._runs_cut += 1

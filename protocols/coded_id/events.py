@@ -7,7 +7,7 @@ import msgspec
 from protocols.coded_id.bursts import Burst
 
 
-class BurstSeen(msgspec.Struct, frozen=True, kw_only=True):
+class BurstSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Four pulses fit a code: told at once, before anything confirms it."""
 
     burst: Burst
@@ -17,7 +17,7 @@ class BurstSeen(msgspec.Struct, frozen=True, kw_only=True):
     """The open run that it would continue; None for a burst that stands alone so far."""
 
 
-class RunOpened(msgspec.Struct, frozen=True, kw_only=True):
+class RunOpened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Bursts repeat as a listed tag would send them: a run is confirmed."""
 
     run: int
@@ -28,22 +28,26 @@ class RunOpened(msgspec.Struct, frozen=True, kw_only=True):
     """`project#id@MHz:interval` of the same tags."""
     bursts: tuple[Burst, ...]
     """Two or more, in time order; all of them are now detections."""
+    interval_errors_ms: tuple[float | None, ...]
+    """One a burst; None for the first."""
 
 
-class RunContinued(msgspec.Struct, frozen=True, kw_only=True):
+class RunContinued(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One more burst of an open run."""
 
     run: int
     tag_ids: tuple[str, ...]
     """May shrink as a longer run tells like intervals apart."""
     burst: Burst
+    interval_error_ms: float
+    """Distance from the previous burst, less the listed intervals between them."""
     run_length: int
     """Bursts of the run so far, this one included."""
     missed_bursts: int
     """Bursts that the run should have had so far and did not."""
 
 
-class RunEnded(msgspec.Struct, frozen=True, kw_only=True):
+class RunEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A run has been silent for too long."""
 
     run: int
@@ -60,7 +64,7 @@ class RunEnded(msgspec.Struct, frozen=True, kw_only=True):
     worst_interval_error_ms: float
 
 
-class IntervalMismatch(msgspec.Struct, frozen=True, kw_only=True):
+class IntervalMismatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A code is heard at an interval that the list does not have: told once, then hourly."""
 
     tag_ids: tuple[str, ...]
@@ -72,7 +76,7 @@ class IntervalMismatch(msgspec.Struct, frozen=True, kw_only=True):
     burst_count: int
 
 
-class ClockStepped(msgspec.Struct, frozen=True, kw_only=True):
+class ClockStepped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Time stamps went back: all runs have ended, the search begins anew."""
 
     from_ns: int

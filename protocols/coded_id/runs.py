@@ -23,9 +23,11 @@ class Run:
 
     __slots__ = (
         "_choices",
+        "_drift",
+        "_follow_hz",
         "_highest_ns",
         "_lowest_ns",
-        "_tolerances",
+        "_phase_ns",
         "code",
         "complete",
         "due_ns",
@@ -76,9 +78,11 @@ class Run:
         """When that is looked for; maintained by the decoder."""
         self.told_ns = first.time_ns
         """When a mismatch was told last."""
-        self._tolerances = tolerances
+        self._phase_ns = tolerances.phase_ms * NS_PER_MS
+        self._drift = tolerances.drift_ppm * 1e-6
+        self._follow_hz = tolerances.follow_frequency_hz
         self._choices = choices
-        slack = tolerances.interval_ms * NS_PER_MS + interval_ns * tolerances.drift_ppm * 1e-6
+        slack = tolerances.interval_ms * NS_PER_MS + interval_ns * self._drift
         self._lowest_ns = min(choice.interval_ns for choice in choices) - slack
         self._highest_ns = max(choice.interval_ns for choice in choices) + slack
 
@@ -96,18 +100,18 @@ class Run:
 
     def phase_ns(self, since_ns: float) -> float:
         """Return the half width of the prediction `since_ns` after the last burst."""
-        return self._tolerances.phase_ms * NS_PER_MS + since_ns * self._tolerances.drift_ppm * 1e-6
+        return self._phase_ns + since_ns * self._drift
 
     def error_ns(self, time_ns: int, frequency_hz: float) -> float | None:
         """Return how far a burst at `time_ns` is from the prediction; None if it does not fit."""
-        if abs(frequency_hz - self.frequency_hz) > self._tolerances.follow_frequency_hz:
+        if abs(frequency_hz - self.frequency_hz) > self._follow_hz:
             return None
         since_ns = time_ns - self.last_ns
         intervals = round(since_ns / self.interval_ns)
         if intervals < 1 or since_ns > self.silence_ns + self.interval_ns:
             return None
         error_ns = since_ns - intervals * self.interval_ns
-        return error_ns if abs(error_ns) <= self.phase_ns(since_ns) else None
+        return error_ns if abs(error_ns) <= self._phase_ns + since_ns * self._drift else None
 
     def take(self, burst: Burst) -> float:
         """Append `burst`, which fits; return its interval error in ms (see `bursts`)."""

@@ -7,7 +7,7 @@ import msgspec
 from protocols import registry
 from protocols.ctt import commands
 from protocols.framing import framer
-from protocols.records import Ignored, RadioInfo, Unknown
+from protocols.records import Ignored, RadioInfo, Record, Unknown
 from receiver.links.ctt_radio import CttTiming
 from receiver.links.serial_port import PortError, SerialPort
 
@@ -44,50 +44,60 @@ async def ask_version(
         port = await SerialPort.open_off_loop(device, baud_rate)
     except PortError as error:
         return Answer(problem=f"{error}: {error.advice}")
+    question = _Question(port)
     loop = asyncio.get_running_loop()
-    lines = framer("lines")
-    decode = registry.entry("ctt").make().decode
-    answered: asyncio.Future[str | None] = loop.create_future()
-    frames = 0
-
-    def end(radio: str | None) -> None:
+    timers = (
+        loop.call_later(timing.ask_after_s, question.ask),
+        loop.call_later(timing.ask_after_s + timing.answer_within_s, question.end),
+    )
+    loop.add_reader(port.fileno(), question.read)
+    try:
+        await question.ended.wait()
+    finally:
+        for timer in timers:
+            timer.cancel()
         loop.remove_reader(port.fileno())
-        if not answered.done():
-            answered.set_result(radio)
+        await asyncio.to_thread(port.close)
+    return Answer(radio=question.radio, frames=question.frames)
 
-    def read() -> None:
-        nonlocal frames
+
+class _Question:
+    """One port while it is asked."""
+
+    def __init__(self, port: SerialPort) -> None:
+        self.ended = asyncio.Event()
+        self.radio: str | None = None
+        self.frames = 0
+        self._port = port
+        self._lines = framer("lines")
+        self._decode = registry.entry("ctt").make().decode
+
+    def ask(self) -> None:
         try:
-            chunk = port.read()
+            self._port.write(commands.VERSION)
+        except OSError:
+            self.end()
+
+    def end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._port.fileno())
+        self.ended.set()
+
+    def read(self) -> None:
+        try:
+            chunk = self._port.read()
         except OSError:
             chunk = b""
         if chunk is None:
             return
         if not chunk:
-            end(None)
-        for frame in lines.feed(chunk):
-            for record in decode(frame):
-                if isinstance(record, RadioInfo):
-                    end(" ".join(filter(None, (record.name, record.firmware))) or "unnamed")
-                elif not isinstance(record, Unknown | Ignored):
-                    frames += 1
+            self.end()
+        for frame in self._lines.feed(chunk):
+            for record in self._decode(frame):
+                self._hear(record)
 
-    def ask() -> None:
-        try:
-            port.write(commands.VERSION)
-        except OSError:
-            end(None)
-
-    timers = (
-        loop.call_later(timing.ask_after_s, ask),
-        loop.call_later(timing.ask_after_s + timing.answer_within_s, end, None),
-    )
-    loop.add_reader(port.fileno(), read)
-    try:
-        radio = await answered
-    finally:
-        for timer in timers:
-            timer.cancel()
-        end(None)
-        await asyncio.to_thread(port.close)
-    return Answer(radio=radio, frames=frames)
+    def _hear(self, record: Record) -> None:
+        if isinstance(record, RadioInfo):
+            self.radio = " ".join(filter(None, (record.name, record.firmware))) or "unnamed"
+            self.end()
+        elif not isinstance(record, Unknown | Ignored):
+            self.frames += 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -41,7 +41,7 @@ class ReplayLink:
         with_recorded_times: bool = True,
         on_damage: Callable[[RecordingError], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], "asyncio.Future[None] | asyncio.Task[None]"] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._path = path
         self._intake_for = intake_for
@@ -49,7 +49,7 @@ class ReplayLink:
         self._with_recorded_times = with_recorded_times
         self._on_damage = on_damage
         self._clock = clock
-        self._sleep = sleep or asyncio.sleep
+        self._sleep = sleep
 
     async def run(self) -> None:
         """Replay all of it.

@@ -101,7 +101,7 @@ class Reader:
             "SELECT tag_id, protocol, count(*) AS detections,"
             " sum(integrity IN ('verified', 'repaired')) AS verified,"
             " min(time_ns) AS first_ns, max(time_ns) AS last_ns, max(rssi_dbm) AS best_rssi_dbm,"
-            " group_concat(DISTINCT coalesce(antenna, link)) AS antennas"
+            " json_group_array(DISTINCT coalesce(antenna, link)) AS antennas"
             f" FROM readable_detections{where} GROUP BY tag_id, protocol"
             " ORDER BY detections DESC, tag_id",
             values,
@@ -114,7 +114,7 @@ class Reader:
                 "first": iso_utc(row["first_ns"]),
                 "last": iso_utc(row["last_ns"]),
                 "best_rssi_dbm": row["best_rssi_dbm"],
-                "antennas": sorted(row["antennas"].split(",")),
+                "antennas": sorted(msgspec.json.decode(row["antennas"])),
             }
 
     def activity(self, wanted: DetectionFilter) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,133 @@
+"""`stopover import`."""
+
+import contextlib
+import sqlite3
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from receiver.import_rows import rows_told
+from receiver.importing import FileReport, Importer, expand
+from receiver.recorded_kinds import station_of
+from receiver.store.database import Store
+from receiver.store.errors import StoreError
+
+
+@click.command(
+    "import",
+    epilog="Example: stopover import /media/card/SGdata *.csv.gz --db station.db",
+)
+@click.argument(
+    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "--db",
+    required=True,
+    metavar="DB",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The store; made where there is none.",
+)
+@click.option(
+    "--station",
+    metavar="ID",
+    help="The station's id, for a new store; else taken from the files' names.",
+)
+def import_command(files: Sequence[Path], db: Path, station: str | None) -> None:
+    """Put recorded files of any known kind into a store.
+
+    FILE is a SensorGnome file (-all, -ctt; .txt, .txt.gz), a CTT station's file (raw-data, data,
+    node-health, gps, telemetry, log), a file of a CTT node's card, or a folder of such files. The
+    node of a card's file is the name of its folder. Importing again, in another order, or a longer
+    copy of a file adds only what is new.
+
+    A damaged file is named, with the place, and what can be read of it is kept; the exit status is
+    then 1, as it is where a FILE is of no known kind.
+    """
+    paths, left_alone = expand(files)
+    told_station = station or next(filter(None, map(station_of, paths)), None)
+    try:
+        with Store.open(db, station_id=told_station) as store:
+            reports = _import_all(store, paths)
+    except (StoreError, sqlite3.Error) as error:
+        raise click.ClickException(
+            f"{error}. What was imported before this is kept: mend it and run the same again."
+        ) from error
+    _summarise(reports, left_alone)
+    # A stranger in a folder is no failure, one that was named is.
+    if any(report.damage or (report.is_foreign and report.path in files) for report in reports):
+        sys.exit(1)
+
+
+def _import_all(store: Store, paths: Sequence[Path]) -> list[FileReport]:
+    reports = []
+    with _progress(paths) as (on_progress, on_file_done):
+        importer = Importer(store, now_ns=time.time_ns(), on_progress=on_progress)
+        for path in paths:
+            report = importer.import_file(path)
+            on_file_done(path)
+            for message in [*report.damage, *report.notes]:
+                click.echo(f"{click.format_filename(path)}: {message}", err=True)
+            reports.append(report)
+    return reports
+
+
+@contextlib.contextmanager
+def _progress(
+    paths: Sequence[Path],
+) -> Iterator[tuple[Callable[[int], None], Callable[[Path], None]]]:
+    """Show a bar where someone watches; else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda _: None, lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    sizes = {path: _size_bytes(path) for path in paths}
+    columns = ("importing", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("importing", total=sum(sizes.values()))
+        done = 0
+
+        def on_progress(read_bytes: int) -> None:
+            bar.update(task, completed=done + read_bytes)
+
+        def on_file_done(path: Path) -> None:
+            nonlocal done
+            done += sizes[path]
+            bar.update(task, completed=done)
+
+        yield on_progress, on_file_done
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _summarise(reports: Sequence[FileReport], left_alone: int) -> None:
+    rows: Counter[str] = Counter()
+    for report in reports:
+        rows.update(report.outcome.rows)
+    unknown = sum(report.outcome.unknown.total() for report in reports)
+    rows.pop("unknown_frames", None)
+    known = sum(report.is_known for report in reports)
+    already_there = sum(report.already_there for report in reports)
+    damaged = sum(bool(report.damage) for report in reports)
+    foreign = sum(report.is_foreign for report in reports)
+    click.echo(f"{len(reports)} files: {rows_told(rows)} added")
+    for count, told in (
+        (known, "files were imported before: nothing new in them"),
+        (already_there, "lines were there already"),
+        (unknown, "lines could not be read"),
+        (damaged, "files are damaged or not readable: see the messages"),
+        (foreign, "files are of no known kind: see the messages"),
+        (left_alone, "other files in the folders were left alone"),
+    ):
+        if count:
+            click.echo(f"{count} {told}")
