@@ -25,9 +25,11 @@ class LineReader(Protocol):
     decoder: str
     """Name and version, as a stored row carries them: `sensorgnome/1`."""
 
-    repeated_time: tuple[int, int]
-    """From where to where the time stands in most tag lines. Lines that are equal but for these
-    bytes, and whose bytes there are a time by `time_ns`, are equal but for their time."""
+    time_from: int
+    time_to: tuple[int, int]
+    """Where the time begins in most tag lines, and the two places where it mostly ends. Lines that
+    are equal but for these bytes, and whose bytes there are a time by `time_ns`, are equal but for
+    their time."""
 
     def read(self, line: bytes) -> Reading:
         """Read one line, without its terminator; never raises, whatever the bytes."""

@@ -124,8 +124,9 @@ class SensorGnomeReader:
     """
 
     decoder = DECODER
-    repeated_time = (3, 17)
-    """`T1,1639614305.186,…`: ports have one digit, times 10 and 3."""
+    time_from = 3
+    time_to = (17, 16)
+    """`T1,1639614305.186,…`: ports have one digit, times 10 and 3, or 2 where the last is a 0."""
     time_ns = staticmethod(unix_ns)
 
     def __init__(self) -> None:

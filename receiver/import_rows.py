@@ -94,14 +94,17 @@ class LineConverter:
 
     def store_lines(self, lines: Sequence[bytes], first_line: int) -> None:
         """Insert the rows of lines that follow each other; `first_line` is the first's number."""
-        time_from, time_to = self._reader.repeated_time
-        time_ns = self._reader.time_ns
+        time_from, (time_to, shorter_to) = self._reader.time_from, self._reader.time_to
+        time_ns, template_of, beeps = self._reader.time_ns, self._templates.get, self._beeps
         earliest_ns, latest_ns = FIRST_STATION_NS, self._now_ns + FUTURE_SLACK_NS
-        template_of, beeps = self._templates.get, self._beeps
         for number, line in enumerate(lines, first_line):
+            time_end = time_to
             template = template_of(line[:time_from] + line[time_to:])
+            if template is None:
+                time_end = shorter_to
+                template = template_of(line[:time_from] + line[shorter_to:])
             if template is not None:
-                utc_ns = time_ns(line[time_from:time_to])
+                utc_ns = time_ns(line[time_from:time_end])
                 if utc_ns is not None and earliest_ns <= utc_ns <= latest_ns:
                     if self._rows:
                         self._flush_rows()
@@ -146,13 +149,15 @@ class LineConverter:
 
     def _remember(self, line: bytes, record: object, utc_ns: int, template: Row) -> None:
         """Keep the row of a line for all lines that differ from it in their time only."""
-        time_from, time_to = self._reader.repeated_time
-        if isinstance(record, Detection) and (
-            self._reader.time_ns(line[time_from:time_to]) == utc_ns
-        ):
-            if len(self._templates) >= IMPORT_TEMPLATES:
-                self._templates.clear()
-            self._templates[line[:time_from] + line[time_to:]] = template
+        if not isinstance(record, Detection):
+            return
+        time_from = self._reader.time_from
+        for time_to in self._reader.time_to:
+            if self._reader.time_ns(line[time_from:time_to]) == utc_ns:
+                if len(self._templates) >= IMPORT_TEMPLATES:
+                    self._templates.clear()
+                self._templates[line[:time_from] + line[time_to:]] = template
+                return
 
     def _flush_beeps(self) -> None:
         values, width = self._beeps, len(_BEEP_COLUMNS)

@@ -24,6 +24,8 @@ class FoundBurst(msgspec.Struct, frozen=True, eq=False):
 
     code: Code
     pulses: tuple[HeardPulse, HeardPulse, HeardPulse, HeardPulse]
+    slop_ns: int
+    """Sum of the three gaps' errors."""
 
 
 def narrowed(last: HeardPulse, near: list[HeardPulse], book: CodeBook) -> list[HeardPulse]:
@@ -93,7 +95,13 @@ def find_bursts(
                         break
                     pulses = (first, near[second_at], third, last)
                     if _is_one_transmitter(pulses, book):
-                        found.append(FoundBurst(pair.code, pulses))
+                        gaps_ns = pair.code.gaps_ns
+                        slop_ns = (
+                            abs(second_ns - first.time_ns - gaps_ns[0])
+                            + abs(second_gap - gaps_ns[1])
+                            + abs(third_gap - gaps_ns[2])
+                        )
+                        found.append(FoundBurst(pair.code, pulses, slop_ns))
                         if len(found) >= most:
                             return found
     return found
@@ -108,11 +116,11 @@ def find_incomplete(
     frequency_hz: float,
     range_hz: float,
     gap_ns: int,
-) -> tuple[int, tuple[HeardPulse, HeardPulse, HeardPulse]] | None:
+) -> tuple[int, tuple[HeardPulse, HeardPulse, HeardPulse], int] | None:
     """Return three pulses of a burst whose first pulse is expected at `expected_ns` ± `phase_ns`.
 
-    Of several choices the one that fits the code best; with it the time of the burst's first
-    pulse, heard or computed. Pulses that a run has claimed do not count.
+    Of several choices the one that fits the code best; with them the time of the burst's first
+    pulse, heard or computed, comes first, and their slop last. Pulses that a run has claimed do not count.
     """
     low, high = frequency_hz - range_hz, frequency_hz + range_hz
     begin = expected_ns - phase_ns - gap_ns
@@ -148,4 +156,4 @@ def find_incomplete(
                     error = second_error + third_error
                     if third_error <= gap_ns and (best is None or error < best[0]):
                         best = (error, start, (first, second, third))
-    return None if best is None else (best[1], best[2])
+    return None if best is None else (best[1], best[2], best[0])

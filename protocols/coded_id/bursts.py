@@ -62,8 +62,13 @@ class Burst(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     slop_ms: float
 
 
-def _mean_power(levels_db: list[float]) -> float:
-    return sum([10.0 ** (level * 0.1) for level in levels_db]) / len(levels_db)
+def _mean_level(levels_db: list[float | None]) -> float | None:
+    powers = [
+        10.0 ** (level * 0.1)
+        for level in levels_db
+        if level is not None and -_LOUDEST_DB < level < _LOUDEST_DB
+    ]
+    return 10.0 * log10(sum(powers) / len(powers)) if powers else None
 
 
 def measure(pulses: tuple[HeardPulse, ...], *, time_ns: int, slop_ns: int) -> Burst:
@@ -71,16 +76,16 @@ def measure(pulses: tuple[HeardPulse, ...], *, time_ns: int, slop_ns: int) -> Bu
     count = len(pulses)
     frequencies = [pulse.frequency_offset_hz for pulse in pulses]
     powers = [10.0 ** (pulse.signal_db * 0.1) for pulse in pulses]
-    noises = [
-        noise
-        for pulse in pulses
-        if (noise := pulse.noise_db) is not None and -_LOUDEST_DB < noise < _LOUDEST_DB
-    ]
     frequency = sum(frequencies) / count
     power = sum(powers) / count
     # Deviations from the mean: the sums of squares of find_tags cancel where they are large.
-    frequency_squares = sum([(value - frequency) ** 2 for value in frequencies])
-    power_squares = sum([(value / power - 1.0) ** 2 for value in powers])
+    frequency_squares = power_squares = 0.0
+    for value in frequencies:
+        off = value - frequency
+        frequency_squares += off * off
+    for value in powers:
+        off = value / power - 1.0
+        power_squares += off * off
     return Burst(
         time_ns=time_ns,
         pulse_count=count,
@@ -89,6 +94,6 @@ def measure(pulses: tuple[HeardPulse, ...], *, time_ns: int, slop_ns: int) -> Bu
         frequency_sd_hz=sqrt(frequency_squares / (count - 1)),
         signal_db=10.0 * log10(power),
         signal_sd_percent=100.0 * sqrt(power_squares / (count - 1)),
-        noise_db=10.0 * log10(_mean_power(noises)) if noises else None,
+        noise_db=_mean_level([pulse.noise_db for pulse in pulses]),
         slop_ms=slop_ns / NS_PER_MS,
     )

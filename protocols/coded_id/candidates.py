@@ -15,7 +15,7 @@ from protocols.coded_id.code_book import Code
 from protocols.coded_id.runs import Run
 from protocols.coded_id.tolerances import NS_PER_MS
 
-_GAP_NS: Final = 0.3 * NS_PER_MS
+_SLOP_NS: Final = 0.5 * NS_PER_MS
 _FREQUENCY_HZ: Final = 30.0
 _SIGNAL_DB: Final = 3.0
 """Usual deviations of real bursts: what is larger counts against a burst."""
@@ -37,14 +37,22 @@ class Candidate:
         "is_complete",
         "is_settled",
         "pulses",
+        "slop_ns",
         "time_ns",
     )
 
     def __init__(
-        self, code: Code, pulses: tuple[HeardPulse, ...], *, time_ns: int, due_ns: int
+        self,
+        code: Code,
+        pulses: tuple[HeardPulse, ...],
+        *,
+        time_ns: int,
+        slop_ns: int,
+        due_ns: int,
     ) -> None:
         self.code = code
         self.pulses = pulses
+        self.slop_ns = slop_ns
         self.time_ns = time_ns
         self.due_ns = due_ns
         self.is_complete = len(pulses) == len(code.offsets_ns)
@@ -64,12 +72,10 @@ class Candidate:
     def cost(self) -> float:
         """Sum of squared deviations, each in units of what is usual."""
         signal = sum([pulse.signal_db for pulse in self.pulses]) / len(self.pulses)
-        cost = 0.0
+        cost = (self.slop_ns / _SLOP_NS) ** 2
         for pulse in self.pulses:
             cost += ((pulse.frequency_offset_hz - self.frequency_hz) / _FREQUENCY_HZ) ** 2
             cost += ((pulse.signal_db - signal) / _SIGNAL_DB) ** 2
-        for gap, listed in zip(self.gaps_ns, self._listed_gaps_ns(), strict=True):
-            cost += ((gap - listed) / _GAP_NS) ** 2
         return cost
 
     @property
@@ -77,23 +83,9 @@ class Candidate:
         """What the pulses tell as a burst, computed once."""
         burst = self._burst
         if burst is None:
-            slop_ns = 0
-            for gap, listed in zip(self.gaps_ns, self._listed_gaps_ns(), strict=True):
-                slop_ns += abs(gap - listed)
-            burst = self._burst = measure(self.pulses, time_ns=self.time_ns, slop_ns=slop_ns)
+            burst = measure(self.pulses, time_ns=self.time_ns, slop_ns=self.slop_ns)
+            self._burst = burst
         return burst
-
-    def _listed_gaps_ns(self) -> tuple[int, ...]:
-        if self.is_complete:
-            return self.code.gaps_ns
-        # Which pulse is missing shows in where the others lie.
-        offsets = self.code.offsets_ns
-        begin_ns = self.time_ns
-        slots = [
-            min(offsets, key=lambda offset, at=pulse.time_ns - begin_ns: abs(offset - at))  # type: ignore[misc]  # Bound now, not late.
-            for pulse in self.pulses
-        ]
-        return tuple(later - earlier for earlier, later in itertools.pairwise(slots))
 
     def shares_pulses_with(self, other: "Candidate") -> bool:
         """Say whether both want one pulse."""

@@ -225,6 +225,7 @@ class AntennaDecoder:
                 found.code,
                 found.pulses,
                 time_ns=found.pulses[0].time_ns,
+                slop_ns=found.slop_ns,
                 due_ns=last.time_ns + self._reach_ns,
             )
             if candidate.has_lost():
@@ -246,7 +247,8 @@ class AntennaDecoder:
 
     def _await(self, candidate: Candidate) -> None:
         self._pending.append(candidate)
-        self._next_due_ns = min(self._next_due_ns, candidate.due_ns)
+        if candidate.due_ns < self._next_due_ns:
+            self._next_due_ns = candidate.due_ns
         if len(self._pending) > self._tolerances.pending_bursts:
             self._settle(self._pending.popleft())
 
@@ -256,11 +258,14 @@ class AntennaDecoder:
         while True:
             pending_ns = pending[0].due_ns if pending else _NEVER_NS
             due_ns = due[0][0] if due else _NEVER_NS
-            if min(pending_ns, due_ns) > now_ns:
-                self._next_due_ns = min(pending_ns, due_ns)
-                return
             if pending_ns <= due_ns:
+                if pending_ns > now_ns:
+                    self._next_due_ns = pending_ns
+                    return
                 self._settle(pending.popleft())
+            elif due_ns > now_ns:
+                self._next_due_ns = due_ns
+                return
             else:
                 run = heappop(due)[2]
                 if run.due_ns == due_ns:
@@ -410,10 +415,12 @@ class AntennaDecoder:
         """Note when the run's next burst will have been heard, or when the run ends."""
         since_ns = run.expected * run.interval_ns
         heard_ns = run.last_ns + since_ns + run.phase_ns(since_ns) + run.code.offsets_ns[3]
-        run.due_ns = min(round(heard_ns) + self._gap_ns, run.last_ns + run.silence_ns)
+        due_ns = min(int(heard_ns) + self._gap_ns, run.last_ns + run.silence_ns)
+        run.due_ns = due_ns
         self._due_count += 1
-        heappush(self._due, (run.due_ns, self._due_count, run))
-        self._next_due_ns = min(self._next_due_ns, run.due_ns)
+        heappush(self._due, (due_ns, self._due_count, run))
+        if due_ns < self._next_due_ns:
+            self._next_due_ns = due_ns
 
     def _expect(self, run: Run) -> None:
         """Look for three pulses of a burst that should have come and is not complete."""
@@ -424,11 +431,7 @@ class AntennaDecoder:
         since_ns = run.expected * run.interval_ns
         expected_ns = round(run.last_ns + since_ns)
         phase_ns = round(run.phase_ns(since_ns))
-        is_pending = any(
-            candidate.code is run.code and abs(candidate.time_ns - expected_ns) <= phase_ns
-            for candidate in self._pending
-        )
-        if run.is_listed and not is_pending:
+        if run.is_listed and not self._is_pending(run.code, expected_ns, phase_ns):
             found = find_incomplete(
                 self._window,
                 run.code,
@@ -439,11 +442,25 @@ class AntennaDecoder:
                 gap_ns=self._gap_ns,
             )
             if found is not None:
-                time_ns, pulses = found
-                due_ns = max(now_ns, self._window[-1].time_ns) + self._reach_ns
-                self._await(Candidate(run.code, pulses, time_ns=time_ns, due_ns=due_ns))
+                time_ns, pulses, slop_ns = found
+                self._await(
+                    Candidate(
+                        run.code,
+                        pulses,
+                        time_ns=time_ns,
+                        slop_ns=slop_ns,
+                        due_ns=max(now_ns, self._window[-1].time_ns) + self._reach_ns,
+                    )
+                )
         run.expected += 1
         self._schedule(run)
+
+    def _is_pending(self, code: Code, expected_ns: int, phase_ns: int) -> bool:
+        """Say whether the expected burst was heard whole and only waits to be settled."""
+        for candidate in self._pending:  # noqa: SIM110  A generator would cost more than the loop.
+            if candidate.code is code and abs(candidate.time_ns - expected_ns) <= phase_ns:
+                return True
+        return False
 
     def _end(self, run: Run) -> None:
         runs = self._runs[run.code]

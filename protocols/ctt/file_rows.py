@@ -309,8 +309,9 @@ class CttFileReader:
     """
 
     decoder = DECODER
-    repeated_time = (0, 19)
-    """`2021-10-26 18:29:52,…`: a station's times."""
+    time_from = 0
+    time_to = (19, 23)
+    """`2021-10-26 18:29:52,…`: a station's times; V1 stations wrote three more digits."""
     time_ns = staticmethod(iso_ns)
 
     def __init__(self, columns: Columns, node_id: str | None = None) -> None:

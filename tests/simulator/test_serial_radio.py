@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -51,12 +51,15 @@ class Host:
             self._lines.put_nowait(line)
 
     def write(self, command: bytes) -> None:
+        """Send a command."""
         os.write(self._port, command)
 
     async def line(self) -> bytes:
+        """Return the next line that the radio prints."""
         return await asyncio.wait_for(self._lines.get(), WITHIN_S)
 
     def close(self) -> None:
+        """Close the port."""
         asyncio.get_running_loop().remove_reader(self._port)
         os.close(self._port)
 
@@ -72,7 +75,9 @@ async def opened(serial: SerialRadio) -> AsyncIterator[Host]:
 
 
 @contextlib.contextmanager
-def plugged_in(radio: Radio, tuned: Callable[[Channel], None] | None = None):  # type: ignore[no-untyped-def]  # noqa: ANN201  contextmanager names it.
+def plugged_in(
+    radio: Radio, tuned: Callable[[Channel], None] | None = None
+) -> Iterator[SerialRadio]:
     serial = SerialRadio(radio, on_tuned=tuned)
     try:
         yield serial
@@ -83,7 +88,7 @@ def plugged_in(radio: Radio, tuned: Callable[[Channel], None] | None = None):  #
 async def until(is_so: Callable[[], bool]) -> None:
     """Wait for what the kernel tells nobody about."""
     async with asyncio.timeout(WITHIN_S):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110  The kernel sends no event for it.
             await asyncio.sleep(0.002)
 
 
@@ -232,7 +237,7 @@ async def test_a_host_that_does_not_read_costs_lines_and_never_stops_the_loop() 
 async def test_ports_print_exactly_what_the_truth_calls_printed(tmp_path: Path) -> None:
     truth = tmp_path / "truth.jsonl"
     heard: list[str] = []
-    scenario = quiet_marsh().changed(duration_s=20)
+    scenario = quiet_marsh().changed(duration_s=60)
     async with simulated_ports(scenario, truth=truth, speed=40) as ports:
         hosts = [Host(port.device) for port in ports]
         async with asyncio.timeout(WITHIN_S):

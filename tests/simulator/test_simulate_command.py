@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import os
 import shutil
 import signal
@@ -18,7 +19,7 @@ from click.testing import CliRunner, Result
 
 from protocols.ctt.lines import CttLineDecoder
 from protocols.records import Detection
-from protocols.sensorgnome import LineReader, parse_name
+from protocols.sensorgnome import SensorGnomeReader, parse_name
 from receiver.cli.simulate import simulate_command
 from simulator.recorded_files import SensorGnomeFiles
 from simulator.scenario import SCENARIOS
@@ -35,9 +36,7 @@ def simulate(*arguments: str | Path) -> Result:
 
 
 def unzipped(path: Path) -> list[bytes]:
-    with contextlib.closing(__import__("gzip").open(path)) as file:
-        lines: list[bytes] = file.read().splitlines()
-    return lines
+    return gzip.decompress(path.read_bytes()).splitlines()
 
 
 @pytest.fixture
@@ -81,7 +80,7 @@ def test_files_hold_what_the_truth_says_was_recorded(tmp_path: Path) -> None:
     names = [parse_name(path.name) for path in files]
     assert [name.source for name in names if name] == ["ctt", "ctt"]
     assert all(name is not None and name.is_synchronised for name in names)
-    reader = LineReader()
+    reader = SensorGnomeReader()
     heard = []
     for line in [line for path in files for line in unzipped(path)]:
         record = reader.read(line).record
@@ -147,7 +146,8 @@ def test_lines_are_published_to_a_broker(broker_port: int, tmp_path: Path) -> No
                 printed = _printed(truth)
                 async with asyncio.timeout(WITHIN_S):
                     async for message in client.messages:
-                        messages.append((str(message.topic), bytes(message.payload)))  # type: ignore[arg-type]  Always bytes.
+                        assert isinstance(message.payload, bytes)
+                        messages.append((str(message.topic), message.payload))
                         if len(messages) == len(printed):
                             break
             finally:

@@ -19,6 +19,7 @@ class Taking:
         self.refused = 0
 
     def send(self, emission: Emission) -> bool:
+        """Take one line, refuse the next."""
         if len(self.taken) > self.refused:
             self.refused += 1
             return False

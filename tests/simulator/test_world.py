@@ -95,7 +95,7 @@ def test_a_line_that_was_not_spoiled_decodes_to_what_the_truth_says() -> None:
         else:
             assert isinstance(record, Detection)
             assert record.relay is None
-            assert each.radio.generation in ("G2",) or record.tag_id == transmission.sender
+            assert each.radio.generation == "G2" or record.tag_id == transmission.sender
             if each.radio.generation != "G0":
                 assert record.rssi_dbm == each.reception.rssi_dbm
         decoded += 1
