@@ -125,3 +125,11 @@ counted. One file can then not push everything else out of `unknown_frames`."""
 IMPORT_TEMPLATES: Final = 20_000
 """Prepared rows of tag lines that repeat in an imported file: 60 tags at 60 levels on 5 ports;
 about 300 bytes each, so 6 MB."""
+
+OPEN_RUNS: Final = 10_000
+"""Runs that are open at once, and tags remembered for judging them: about 600 bytes each, 6 MB. An
+awful site makes ten false ids a second, 6,000 in the ten minutes that a run stays open; beyond the
+bound the run silent for longest ends."""
+
+STRONG_TAGS: Final = 400
+"""Tags with which rare ids are compared: 0.2 µs each, so 80 µs for a verdict at the most."""

@@ -124,13 +124,17 @@ class RecordedFile:
             first = line_number + passed.count(b"\n")
             end += len(text)
             line_number += text.count(b"\n")
-            if end <= start:
+            lines = [] if is_skipped or end <= start else _split(text[len(passed) :])
+            if not lines:
                 continue
             if waiting is not None:
                 yield Block(*waiting, is_last=False)
-            lines = [] if is_skipped else _split(text[len(passed) :])
             waiting = (lines, first, end, digest.hexdigest(), b"\0" in text)
-        yield Block(*(waiting or ([], line_number, end, digest.hexdigest(), False)), is_last=True)
+        lines, first, has_zeros = [], line_number, False
+        if waiting is not None:
+            lines, first, _, _, has_zeros = waiting
+        # What was skipped at the end counts as read.
+        yield Block(lines, first, end, digest.hexdigest(), has_zeros, is_last=True)
 
     def prefixes(self, sizes_bytes: Iterable[int]) -> dict[int, str]:
         """Return the SHA-256 of the first bytes of the (unpacked) file, by their number.
@@ -155,7 +159,7 @@ class RecordedFile:
     def _whole_lines(self) -> Iterator[tuple[bytes, bool]]:
         """Yield the file in pieces that end with LF, each with whether it is to be skipped."""
         rest, offset, line_number = b"", 0, 1
-        is_skipping, is_first = False, True
+        is_skipping, is_first, told_line = False, True, 0
         for piece in self._unpacked():
             if is_first:
                 _refuse_what_is_no_text(piece)
@@ -164,9 +168,11 @@ class RecordedFile:
             cut = text.rfind(b"\n") + 1
             whole, rest = text[:cut], text[cut:]
             if is_skipping and whole:
-                skip = whole.index(b"\n") + 1
+                line_end = whole.index(b"\n") + 1
+                # What follows NUL bytes may be a whole line.
+                skip = whole.rfind(b"\0", 0, line_end) + 1 or line_end
                 yield whole[:skip], True
-                line_number += 1
+                line_number += whole.count(b"\n", 0, skip)
                 offset += skip
                 whole, is_skipping = whole[skip:], False
             if whole:
@@ -174,15 +180,18 @@ class RecordedFile:
                 line_number += whole.count(b"\n")
                 offset += len(whole)
             if len(rest) > IMPORT_LONGEST_LINE_BYTES:
-                if not is_skipping:
+                if line_number != told_line:
+                    what = "NUL bytes" if b"\0" in rest else "too long"
                     self.damage.append(
-                        f"line {line_number} (byte {offset}): longer than "
-                        f"{IMPORT_LONGEST_LINE_BYTES} bytes, skipped"
+                        f"line {line_number} (byte {offset}): {what}, "
+                        f"more than {IMPORT_LONGEST_LINE_BYTES} bytes skipped"
                     )
-                is_skipping = True
-                yield rest, True
-                offset += len(rest)
-                rest = b""
+                    told_line = line_number
+                skip = rest.rfind(b"\0") + 1 or len(rest)
+                is_skipping = skip == len(rest) and not rest.endswith(b"\0")
+                yield rest[:skip], True
+                offset += skip
+                rest = rest[skip:]
         self._end(rest, line_number, offset)
 
     def _end(self, rest: bytes, line_number: int, offset: int) -> None:

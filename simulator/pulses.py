@@ -142,6 +142,7 @@ class PulseAir(msgspec.Struct, frozen=True, kw_only=True):
                     time_s + (position_ms + random.gauss(0.0, self.jitter_ms)) / 1000,
                     random.gauss(frequency, beacon.frequency_sd_hz),
                     random.gauss(signal, beacon.signal_sd_db),
+                    random.gauss(-80.0, 0.4),
                 )
             position_ms += gap_ms
 
@@ -152,16 +153,21 @@ class PulseAir(msgspec.Struct, frozen=True, kw_only=True):
             if time_s >= end_s:
                 return
             yield _pulse(
-                time_s, random.uniform(*self.noise_band_hz), -72.0 + random.expovariate(0.2)
+                time_s,
+                random.uniform(*self.noise_band_hz),
+                -72.0 + random.expovariate(0.2),
+                random.gauss(-80.0, 0.4),
             )
 
 
-def _pulse(time_s: float, frequency_offset_hz: float, signal_db: float) -> HeardPulse:
+def _pulse(
+    time_s: float, frequency_offset_hz: float, signal_db: float, noise_db: float
+) -> HeardPulse:
     return HeardPulse(
         _BEGIN_NS + round(time_s * 1e9) // _TIME_STEP_NS * _TIME_STEP_NS,
         float(round(frequency_offset_hz)),
         round(signal_db, 2),
-        -80.0,
+        round(noise_db, 2),
     )
 
 

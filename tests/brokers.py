@@ -31,7 +31,8 @@ class Broker:
         self.folder = folder
         self._configuration = folder / "mosquitto.conf"
         self._configuration.write_text(
-            f"per_listener_settings false\nlistener {self.port} 127.0.0.1\n{settings}"
+            # Started by root it would become another user, who cannot read this folder.
+            f"user root\nper_listener_settings false\nlistener {self.port} 127.0.0.1\n{settings}"
         )
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -60,7 +60,7 @@ def until() -> Until:
 
     async def wait(is_true: Callable[[], object]) -> None:
         async with asyncio.timeout(_WAIT_S):
-            while not is_true():
+            while not is_true():  # noqa: ASYNC110  What is waited for announces nothing.
                 await asyncio.sleep(0.002)
 
     return wait

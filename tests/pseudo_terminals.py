@@ -4,9 +4,17 @@ import asyncio
 import contextlib
 import os
 import pty
+import time
 import tty
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+_REFUSALS = 20
+"""As many refused writes, a millisecond apart, mean that the pseudo-terminal is full."""
 
 
 class PseudoRadio:
@@ -44,18 +52,25 @@ class PseudoRadio:
     def fill(self) -> None:
         """Fill what lies between program and radio, so that the port takes no byte more."""
         writer = os.open(self.device, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
-        with contextlib.suppress(BlockingIOError):
-            while True:
+        refused = 0
+        while refused < _REFUSALS:  # The kernel moves bytes on in its own time.
+            try:
                 os.write(writer, b"." * 4096)
+            except BlockingIOError:
+                refused += 1
+                time.sleep(0.001)
+            else:
+                refused = 0
         os.close(writer)
 
     def unplug(self) -> None:
         """Hang up: the port is gone at once."""
-        for end in (self._radio, self._port):
-            with contextlib.suppress(RuntimeError):
-                asyncio.get_running_loop().remove_reader(end)
-            with contextlib.suppress(OSError):
-                os.close(end)
+        if self._radio < 0:
+            return
+        with contextlib.suppress(RuntimeError):  # Without a loop nobody listens.
+            asyncio.get_running_loop().remove_reader(self._radio)
+        os.close(self._radio)
+        os.close(self._port)
         self._radio = self._port = -1
 
 

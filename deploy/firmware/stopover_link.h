@@ -121,15 +121,12 @@ static inline void stopover_stuff(stopover_writer *w, uint8_t byte)
         stopover_store(w, byte);
         return;
     }
-    if (!w->overflow && w->length - w->code_at == 0xFF) {
-        stopover_close_run(w);
-        stopover_open_run(w);
-    }
-    if (byte == 0) {
-        stopover_close_run(w);
-        stopover_open_run(w);
-    } else {
+    if (byte != 0) {
         stopover_store(w, byte);
+    }
+    if (byte == 0 || w->length - w->code_at == 0xFF) {
+        stopover_close_run(w);
+        stopover_open_run(w);
     }
 }
 

@@ -112,8 +112,7 @@ class Candidate:
         if abs(self.frequency_hz - other.frequency_hz) > frequency_hz:
             return False
         return all(
-            abs(mine - its) <= gap_ns
-            for mine, its in zip(self.gaps_ns, other.gaps_ns, strict=True)
+            abs(mine - its) <= gap_ns for mine, its in zip(self.gaps_ns, other.gaps_ns, strict=True)
         )
 
 

@@ -52,9 +52,7 @@ class GapPair(msgspec.Struct, frozen=True, eq=False):
 
 
 def _alike(first: CodedTag, second: CodedTag, gap_ms: float) -> bool:
-    return all(
-        abs(a - b) <= gap_ms for a, b in zip(first.gaps_ms, second.gaps_ms, strict=True)
-    )
+    return all(abs(a - b) <= gap_ms for a, b in zip(first.gaps_ms, second.gaps_ms, strict=True))
 
 
 def _code(tags: list[CodedTag], tolerances: Tolerances) -> Code:
@@ -125,6 +123,8 @@ class CodeBook:
         self.longest_third_ns = max(thirds, default=0) + slack
         self.shortest_third_ns = min(thirds, default=0) - slack
         self.longest_burst_ns = max((code.offsets_ns[3] for code in self.codes), default=0)
+        self.search_pulses = self._most_worth_searching(2 * slack)
+        """How many pulses of like frequency and level a search looks through; see `Tolerances`."""
         self.third_cells = bytearray(self.longest_third_ns // _CELL_NS + 2)
         """1 where a gap of that many cells can be the last gap of a code."""
         pairs: dict[tuple[int, int], list[GapPair]] = {}
@@ -147,3 +147,14 @@ class CodeBook:
                     pairs.setdefault((third_cell, second_cell), []).append(pair)
         self.pairs = {cells: tuple(found) for cells, found in pairs.items()}
         """By the cells of the last and the middle gap."""
+
+    def _most_worth_searching(self, accepted_ns: int) -> int:
+        """Return the count of pulses that make up as many accidents as are allowed.
+
+        Three pulses of a burst itself lie there too.
+        """
+        if not self.codes or not accepted_ns:
+            return self.tolerances.search_pulses
+        share = (self.tolerances.accidents_per_pulse / len(self.codes)) ** (1 / 3)
+        accidental = 3 + int(share * self.longest_burst_ns / accepted_ns)
+        return min(accidental, self.tolerances.search_pulses)

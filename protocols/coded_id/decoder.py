@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 
 import msgspec
 
-from protocols.coded_id.burst_search import find_bursts, find_incomplete, narrowed
+from protocols.coded_id.burst_search import find_bursts, narrowed
 from protocols.coded_id.bursts import Burst, HeardPulse
 from protocols.coded_id.candidates import Candidate, leading, sharing, strength
 from protocols.coded_id.code_book import Code, CodeBook
@@ -27,6 +27,7 @@ from protocols.coded_id.events import (
     RunEnded,
     RunOpened,
 )
+from protocols.coded_id.expected_burst import Expectation, find_expected
 from protocols.coded_id.linking import Link, LoneBursts
 from protocols.coded_id.ordering import PulseOrder
 from protocols.coded_id.runs import Run
@@ -45,8 +46,10 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     implausible_pulses: int
     late_pulses: int
     pulses_released_early: int
+    narrowed_searches: int
+    """Made with a narrower frequency limit, for too many pulses lay about."""
     skipped_pulses: int
-    """Left out of a search that would have taken too long; a pulse counts once a search."""
+    """Not searched at all: even within the narrowest limit too many lay about."""
     clock_steps: int
     bursts_seen: int
     lone_bursts_dropped: int
@@ -73,6 +76,7 @@ class AntennaDecoder:
         self._due_count = 0
         self._next_due_ns = _NEVER_NS
         self._idle_since: tuple[int, int] | None = None
+        self._narrowed = 0
         self._skipped = 0
         self._bursts_seen = 0
         self._runs_opened = 0
@@ -95,6 +99,7 @@ class AntennaDecoder:
             implausible_pulses=order.implausible,
             late_pulses=order.late,
             pulses_released_early=order.released_early,
+            narrowed_searches=self._narrowed,
             skipped_pulses=self._skipped,
             clock_steps=order.clock_steps,
             bursts_seen=self._bursts_seen,
@@ -189,7 +194,7 @@ class AntennaDecoder:
         reach_ns = self._reach_ns
         range_hz = self._tolerances.frequency_range_hz
         range_db = self._tolerances.signal_range_db
-        search_pulses = self._tolerances.search_pulses
+        search_pulses = self._book.search_pulses
         most = self._tolerances.window_pulses
         for pulse in pulses:
             time_ns = pulse.time_ns
@@ -209,9 +214,9 @@ class AntennaDecoder:
             high = pulse.signal_db + range_db
             near = [other for other in near if low <= other.signal_db <= high]
             if len(near) > search_pulses:
-                kept = narrowed(pulse, near, self._book)
-                self._skipped += len(near) - len(kept)
-                near = kept
+                self._narrowed += 1
+                near = narrowed(pulse, near, self._book)
+                self._skipped += not near
             if len(near) >= 3:  # noqa: PLR2004  As above.
                 self._see(pulse, near)
             if len(window) > most:
@@ -247,8 +252,7 @@ class AntennaDecoder:
 
     def _await(self, candidate: Candidate) -> None:
         self._pending.append(candidate)
-        if candidate.due_ns < self._next_due_ns:
-            self._next_due_ns = candidate.due_ns
+        self._next_due_ns = min(self._next_due_ns, candidate.due_ns)
         if len(self._pending) > self._tolerances.pending_bursts:
             self._settle(self._pending.popleft())
 
@@ -419,11 +423,10 @@ class AntennaDecoder:
         run.due_ns = due_ns
         self._due_count += 1
         heappush(self._due, (due_ns, self._due_count, run))
-        if due_ns < self._next_due_ns:
-            self._next_due_ns = due_ns
+        self._next_due_ns = min(self._next_due_ns, due_ns)
 
     def _expect(self, run: Run) -> None:
-        """Look for three pulses of a burst that should have come and is not complete."""
+        """Look for a burst that should have come and that the search has not found."""
         now_ns = run.due_ns
         if now_ns >= run.last_ns + run.silence_ns:
             self._end(run)
@@ -432,23 +435,24 @@ class AntennaDecoder:
         expected_ns = round(run.last_ns + since_ns)
         phase_ns = round(run.phase_ns(since_ns))
         if run.is_listed and not self._is_pending(run.code, expected_ns, phase_ns):
-            found = find_incomplete(
+            found = find_expected(
                 self._window,
-                run.code,
-                expected_ns=expected_ns,
-                phase_ns=phase_ns,
-                frequency_hz=run.frequency_hz,
-                range_hz=self._tolerances.follow_frequency_hz,
-                gap_ns=self._gap_ns,
+                Expectation(
+                    code=run.code,
+                    time_ns=expected_ns,
+                    phase_ns=phase_ns,
+                    frequency_hz=run.frequency_hz,
+                    range_hz=self._tolerances.follow_frequency_hz,
+                    gap_ns=self._gap_ns,
+                ),
             )
             if found is not None:
-                time_ns, pulses, slop_ns = found
                 self._await(
                     Candidate(
                         run.code,
-                        pulses,
-                        time_ns=time_ns,
-                        slop_ns=slop_ns,
+                        found.pulses,
+                        time_ns=found.time_ns,
+                        slop_ns=found.slop_ns,
                         due_ns=max(now_ns, self._window[-1].time_ns) + self._reach_ns,
                     )
                 )
@@ -457,7 +461,7 @@ class AntennaDecoder:
 
     def _is_pending(self, code: Code, expected_ns: int, phase_ns: int) -> bool:
         """Say whether the expected burst was heard whole and only waits to be settled."""
-        for candidate in self._pending:  # noqa: SIM110  A generator would cost more than the loop.
+        for candidate in self._pending:
             if candidate.code is code and abs(candidate.time_ns - expected_ns) <= phase_ns:
                 return True
         return False

@@ -83,6 +83,4 @@ class ClockStepped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     to_ns: int
 
 
-Event: TypeAlias = (
-    BurstSeen | RunOpened | RunContinued | RunEnded | IntervalMismatch | ClockStepped
-)
+Event: TypeAlias = BurstSeen | RunOpened | RunContinued | RunEnded | IntervalMismatch | ClockStepped

@@ -101,8 +101,7 @@ class LoneBursts:
 
     def _slack_ns(self, since_ns: float) -> float:
         return (
-            self._tolerances.interval_ms * NS_PER_MS
-            + since_ns * self._tolerances.drift_ppm * 1e-6
+            self._tolerances.interval_ms * NS_PER_MS + since_ns * self._tolerances.drift_ppm * 1e-6
         )
 
     def _fits(self, since_ns: int, interval_ns: float) -> bool:
@@ -142,9 +141,7 @@ class LoneBursts:
                 interval for interval in fitting if round(since_ns / interval.interval_ns) == fewest
             ]
             choices.sort(key=lambda interval: abs(interval.interval_ns - interval_ns))
-            return Link(
-                self._in_phase(latest, alike, interval_ns), tuple(choices), interval_ns
-            )
+            return Link(self._in_phase(latest, alike, interval_ns), tuple(choices), interval_ns)
         return None
 
     def _agreed(

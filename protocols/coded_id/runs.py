@@ -135,8 +135,7 @@ class Run:
         self.length += 1
         self.missed += intervals - 1
         self.expected = 1
-        if abs(error_ms) > self.worst_error_ms:
-            self.worst_error_ms = abs(error_ms)
+        self.worst_error_ms = max(self.worst_error_ms, abs(error_ms))
         if len(self._choices) > 1:
             self._choose()
         return error_ms

@@ -143,9 +143,7 @@ def _is_motus(columns: Iterable[str]) -> bool:
     raise FileFormatError(f"this is no tag list: {missing} missing; it needs {WANTED}")
 
 
-def _read(
-    numbered_rows: Iterable[tuple[str, Mapping[str, object]]], *, is_motus: bool
-) -> TagList:
+def _read(numbered_rows: Iterable[tuple[str, Mapping[str, object]]], *, is_motus: bool) -> TagList:
     tags: dict[CodedTag, None] = {}
     warnings = []
     for place, row in numbered_rows:
@@ -164,7 +162,7 @@ def _csv_rows(
     lines: list[str], header: list[str], warnings: list[str]
 ) -> Iterable[tuple[str, Mapping[str, object]]]:
     for number, line in enumerate(lines[1:], start=2):
-        if not line.strip(" \t,;\"\0"):
+        if not line.strip(' \t,;"\0'):
             continue
         place = f"line {number}"
         try:

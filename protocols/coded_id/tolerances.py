@@ -51,9 +51,13 @@ class Tolerances(msgspec.Struct, frozen=True, kw_only=True):
     """Equally spaced bursts of a code that make "interval does not match the list"."""
 
     search_pulses: int = 32
-    """Pulses of like frequency and level within one burst's length that are searched through. A
-    colony of 200 tags (82 pulses/s over 4 kHz) puts 4 there; 32 cost about 0.1 ms a pulse. In a
-    flood the frequency limit is narrowed first, then only the newest are searched."""
+    """Pulses of like frequency and level within one burst's length that are searched through, at
+    most: 32 cost about 0.1 ms a pulse. A colony of 200 tags (82 pulses/s over 3 kHz) puts 6
+    there."""
+    accidents_per_pulse: float = 0.05
+    """Accidental bursts that a search may be expected to find; where more would come, it is
+    narrowed. With N codes, n pulses in the time T and gaps accepted over w: N (n w / T)³, the
+    formula of accidental bursts for one last pulse."""
     bursts_per_pulse: int = 8
     """Codes that one pulse may complete at once."""
     held_pulses: int = 8192

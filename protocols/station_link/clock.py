@@ -12,6 +12,7 @@ delay measurements", IEEE INFOCOM 1999.
 """
 
 import itertools
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -33,8 +34,11 @@ JUMP_NS: Final = 50e6
 sleep that stopped it): what was known before is forgotten."""
 
 SLACK_PER_SCATTER: Final = 2.0
-"""Of n waiting times spread evenly from 0 to J the mean lies J/2, the least J/(n+1) above 0: the
+"""Of n waiting times spread evenly from 0 to J the median lies J/2, the least J/(n+1) above 0: the
 least is off by twice the scatter over n."""
+
+MAX_SLACK_NS: Final = 5e6
+"""Twice 20 ms over eight points; more scatter than that is a buffer being emptied, not jitter."""
 
 MIN_TOKEN_BUCKETS: Final = 8
 """With fewer tokens the lower bound is too loose to say how long a way takes."""
@@ -105,8 +109,9 @@ class _Bounds:
         """
         excesses = [self._excess(point, drift) for point in self._points.values()]
         tightest = min(excesses)
-        scatter = sum(excesses) / len(excesses) - tightest
-        return self._sign * (tightest - SLACK_PER_SCATTER * scatter / len(excesses))
+        scatter = statistics.median_low(excesses) - tightest
+        slack = min(SLACK_PER_SCATTER * scatter / len(excesses), MAX_SLACK_NS)
+        return self._sign * (tightest - slack)
 
 
 def _edge_below_centre(points: Sequence[_Point]) -> tuple[_Point, _Point]:

@@ -203,7 +203,8 @@ class MqttLink:
                 refused.append(topic.topic)
             else:
                 refused += [topic.topic for code in codes if _is_refusal(code)]
-        self.status.turned_away["subscription_refused"] += len(refused)
+        if refused:
+            self.status.turned_away["subscription_refused"] += len(refused)
         if len(refused) == len(self._settings.topics):
             raise _ConnectError(
                 f"{self._settings.broker}: the broker refuses every subscription",

@@ -72,18 +72,15 @@ def main() -> None:
         print(f"machine   {platform.machine()}, {os.cpu_count()} cores, {platform.platform()}")
         print(f"python    {platform.python_version()}")
         print(f"file      {records} T records, {size_bytes / 1e6:.1f} MB")
-        print(
-            f"stored    {stored} detections in {(folder / 'bench.db').stat().st_size / 1e6:.1f} MB"
-        )
-        print(
-            f"speed     {records / first_s:,.0f} records/s ({first_s:.2f} s, CPU {first_cpu_s:.2f} s)"
-        )
+        store_mb = (folder / "bench.db").stat().st_size / 1e6
+        speed_per_s = records / first_s
+        memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"stored    {stored} detections in {store_mb:.1f} MB")
+        print(f"speed     {speed_per_s:,.0f} records/s ({first_s:.2f} s, CPU {first_cpu_s:.2f} s)")
         print(f"goal      {GOAL_PER_S:,} records/s; floor {FLOOR_PER_S:,}")
         print(f"again     {again_s:.2f} s, nothing new: {again.is_known}")
-        print(f"memory    {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
-        print(
-            f"disk      {_disk_mb_per_s(folder, size_bytes):,.0f} MB/s written and synced by the MB"
-        )
+        print(f"memory    {memory_mb:.0f} MB")
+        print(f"disk      {_disk_mb_per_s(folder, size_bytes):,.0f} MB/s written, synced by the MB")
         print(f"damage    {report.damage or 'none'}")
 
 

@@ -31,6 +31,14 @@ def conversation(
     return CttConversation(settings, structlog.get_logger())
 
 
+def silence_of(radio: CttConversation) -> str | None:
+    return radio.silent
+
+
+def problem_of(radio: CttConversation) -> str | None:
+    return radio.problem
+
+
 def test_the_version_is_asked_two_seconds_after_opening_and_then_at_each_poll() -> None:
     radio = conversation()
     radio.opened(100)
@@ -86,7 +94,7 @@ def test_an_unanswered_poll_of_a_radio_that_answered_before_is_silence_and_reope
     assert radio.step(62) == VERSION
     with capture_logs() as log:
         assert radio.step(66) == Step(reopen_after_s=1.0)
-        assert radio.silent == "no answer to `version` within 4 s"
+        assert silence_of(radio) == "no answer to `version` within 4 s"
         radio.opened(67)
         assert radio.step(69) == VERSION
         # Opened lately: opening again so soon would only lose what it may hear.
@@ -96,7 +104,7 @@ def test_an_unanswered_poll_of_a_radio_that_answered_before_is_silence_and_reope
         radio.opened(134)
         radio.step(136)
         radio.heard([FIRMWARE], 136.1)
-    assert radio.silent is None
+    assert silence_of(radio) is None
     assert [(line["event"], line["log_level"]) for line in log] == [
         ("radio silent", "warning"),
         ("radio answers again", "warning"),
@@ -167,12 +175,12 @@ def test_a_refused_preset_is_told_once_in_the_radio_s_words_and_its_mending_too(
             for attempt in range(3):
                 assert radio.step(poll_at + 1 + attempt) == PRESET
                 radio.heard([REFUSED], poll_at + 1 + attempt)
-        assert radio.problem == "preset fsktag is not set: bad arg"
+        assert problem_of(radio) == "preset fsktag is not set: bad arg"
         radio.step(182)
         radio.heard([FIRMWARE], 182)
         radio.step(183)
         radio.heard([ACCEPTED], 183)
-    assert radio.problem is None
+    assert problem_of(radio) is None
     told = [(line["event"], line["log_level"]) for line in log if line["event"] != "radio answers"]
     assert told == [("preset not set", "warning"), ("preset set", "warning")]
 
