@@ -42,10 +42,16 @@ class LinkActivity:
         return known
 
     def add_listening(self) -> None:
-        """Add the seconds that the link listened since last time to each of its antennas."""
+        """Add the seconds that the link listened since last time to each of its antennas.
+
+        What the link itself turned away is counted with the first of them.
+        """
         listened_s = self.status.take_listened_s()
         for counts in self._antennas.values():
             counts.listening_s += listened_s
+        turned_away = self.status.take_turned_away()
+        if turned_away:
+            next(iter(self._antennas.values())).rejects.update(turned_away)
 
     def rows(self, hour_utc_s: int, session: str) -> Iterator[ActivityRow]:
         """Yield the rows of the hour so far."""

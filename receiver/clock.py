@@ -2,7 +2,8 @@
 
 `utc_ns` is the system clock, right or wrong; `mono_ns` is CLOCK_BOOTTIME, which nobody sets and
 which runs through suspend. The kernel says by adjtimex whether somebody disciplines the system
-clock; chrony, timesyncd, ntpd and gpsd all tell the kernel.
+clock; chrony, timesyncd, ntpd and gpsd all tell the kernel. What chrony and gpsd add to that is in
+`receiver.references`. A time that cannot be is `implausible`, whatever the kernel says of it.
 """
 
 import ctypes
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from receiver.arrivals import ClockQuality, ClockSample, Stamp
+from receiver.references import References, is_possible
 
 STEP_NS: Final = 20_000_000
-"""A change of the system clock against CLOCK_BOOTTIME by more than this is a step. Slewing moves it
-by 0.5 ms a second at most, so between two looks a second apart it stays well below."""
+"""A change of the system clock against CLOCK_BOOTTIME by more than this is a step. The kernel slews
+both clocks alike, so that between steps nothing but the time between the two readings differs."""
 
 _LOOK_EVERY_NS: Final = 1_000_000_000
 """How often at most the kernel is asked for its sync state: a call costs 2 µs, stamps come in
@@ -46,14 +48,16 @@ class Clock:
     ) -> None:
         self._utc_ns = utc_ns
         self._mono_ns = mono_ns
-        self._ask_quality = quality or kernel_quality
+        self._ask_kernel = quality or kernel_quality
         self.boot = boot or boot_id()
         self.steps = 0
         """System clock steps seen."""
+        self.references = References()
         self._samples: list[ClockSample] = []
+        self._gps_sampled_mono_ns: int | None = None
         mono = self._mono_ns()
         utc = self._utc_ns()
-        self.quality: ClockQuality = self._ask_quality()
+        self.quality: ClockQuality = self._judged(mono, utc)
         self._looked_mono_ns = mono
         self._offset_ns = utc - mono
         self._sample(mono, utc, "start")
@@ -69,6 +73,35 @@ class Clock:
         """Notice steps and sync changes also when nothing is heard."""
         self._look(self._mono_ns(), self._utc_ns())
 
+    def chrony_said(self, quality: ClockQuality | None) -> None:
+        """Take what chrony says disciplines the clock; None where it does not say."""
+        self.references.chrony_said(quality, self._mono_ns())
+
+    def gps_said(self, gps_utc_ns: int) -> None:
+        """Take the time of a fix that a GPS receiver just reported.
+
+        While nobody disciplines the system clock, the receiver's time becomes a clock sample, once
+        an hour: rows of this boot are then corrected by it, to about a second.
+        """
+        mono = self._mono_ns()
+        utc = self._utc_ns()
+        self._look(mono, utc)
+        self.references.gps_said(gps_utc_ns, mono, utc)
+        if self.quality not in ("unsynchronised", "implausible"):
+            self._gps_sampled_mono_ns = None
+            return
+        if not self.references.gps_is_trusted(mono):
+            return
+        sampled = self._gps_sampled_mono_ns
+        if sampled is None or mono - sampled >= _SAMPLE_EVERY_NS:
+            self._gps_sampled_mono_ns = mono
+            self._samples.append(ClockSample(self.boot, mono, gps_utc_ns, "gps", "gpsd"))
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether `take_samples` would return any."""
+        return bool(self._samples)
+
     def take_samples(self) -> list[ClockSample]:
         """Return the samples taken since this was last called; the caller stores them."""
         taken, self._samples = self._samples, []
@@ -83,12 +116,12 @@ class Clock:
             offset = utc - mono
         if abs(offset - self._offset_ns) > STEP_NS:
             self.steps += 1
-            self.quality = self._ask_quality()
+            self.quality = self._judged(mono, utc)
             self._sample(mono, utc, "step")
         elif mono - self._looked_mono_ns < _LOOK_EVERY_NS:
             return
         else:
-            quality = self._ask_quality()
+            quality = self._judged(mono, utc)
             if quality != self.quality:
                 self.quality = quality
                 self._sample(mono, utc, "sync")
@@ -96,6 +129,11 @@ class Clock:
                 self._sample(mono, utc, "hourly")
         self._looked_mono_ns = mono
         self._offset_ns = offset
+
+    def _judged(self, mono: int, utc: int) -> ClockQuality:
+        if not is_possible(utc):
+            return "implausible"
+        return self.references.judged(self._ask_kernel(), mono)
 
     def _sample(self, mono: int, utc: int, reason: str) -> None:
         self._sampled_mono_ns = mono

@@ -57,6 +57,24 @@ STORE_RETRY_FIRST_S: Final = 1.0
 STORE_RETRY_LONGEST_S: Final = 30.0
 """Back-off of the writer while the disk is full or failing."""
 
+STORE_IO_FAILURES: Final = 5
+"""Input and output errors in a row after which a store that could not be written is set aside and
+a new one begun on another place of the disk: with the back-off, after 15 s."""
+
+STORE_RESERVE_BYTES: Final = 8 * 1024 * 1024
+"""Space kept for the day the disk is full. It must hold the log and its way into the file: 2.1 MB
+of log at a checkpoint, 3 MB of the largest import block."""
+
+PRUNE_CHUNK_ROWS: Final = 500
+"""Rows deleted in one transaction: about 90 pages, 1 ms on a PC and 20 ms on a Pi Zero."""
+
+PRUNE_S: Final = 0.05
+"""How long deletions go on while rows wait to be written: 25,000 rows on a PC, a thousand on a Pi
+Zero, more than came in."""
+
+PRUNE_BELOW: Final = 0.98
+"""Deletions that begin at the bound go on to this part of it, so that they come in few bouts."""
+
 DRAIN_S: Final = 8.0
 """How long SIGTERM may take to put what was heard into the store; systemd is told 10 s."""
 

@@ -235,7 +235,6 @@ class StreamIntake:
             self._pipeline.count_frames(1, self._activity.of(self._source.antenna))
         self._count_skipped()
         if records:
-            self._activity.status.heard(stamp.mono_ns)
             self._pipeline.take(records, self._source, stamp, self._activity)
         return records
 
@@ -270,14 +269,14 @@ class MessageIntake:
             routes.append((topic.topic, _MessageRoute(source, entry.make().decode, entry.framing)))
         self._routes = TopicRoutes(routes)
 
-    def message(self, topic: str, payload: bytes, on_durable: Callable[[], None]) -> None:
+    def message(self, topic: str, payload: bytes, on_durable: Callable[[], None] | None) -> None:
         """Stamp, decode and queue one message; `on_durable` follows once it is in the store."""
         stamp = self._pipeline.clock.stamp()
-        self._activity.status.heard(stamp.mono_ns)
         route = self._routes.route(topic)
         if route is None:
             self._activity.of(None).rejects["no_decoder_for_topic"] += 1
-            on_durable()
+            if on_durable is not None:
+                on_durable()
             return
         frames = payload.splitlines() if route.framing == "lines" else [payload]
         records = [record for frame in frames or [b""] for record in route.decode(frame)]

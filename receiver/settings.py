@@ -46,6 +46,22 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "cut can take.",
         ),
     ] = 2.0
+    max_size_mb: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000_000,
+            description="Megabytes of rows beyond which the oldest acknowledged ones are deleted; "
+            "0 sets no bound but the disk.",
+        ),
+    ] = 0
+    delete_unacknowledged: Annotated[
+        bool,
+        Meta(
+            description="Whether rows that no sink has handed on may be deleted too when the bound "
+            "is reached or the disk is full; they are counted."
+        ),
+    ] = False
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ import msgspec
 from protocols.coded_id.bursts import HeardPulse
 from protocols.coded_id.code_book import Code, CodeBook, GapPair
 
+
 class FoundBurst(msgspec.Struct, frozen=True, eq=False):
     """Four pulses and the code that they fit."""
 

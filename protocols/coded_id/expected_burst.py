@@ -46,9 +46,7 @@ class ExpectedBurst(msgspec.Struct, frozen=True, kw_only=True):
     slop_ns: int
 
 
-def find_expected(
-    window: Sequence[HeardPulse], expectation: Expectation
-) -> ExpectedBurst | None:
+def find_expected(window: Sequence[HeardPulse], expectation: Expectation) -> ExpectedBurst | None:
     """Return the expected burst: whole if it can be, and of several the one that fits best.
 
     Where so much noise lies about that three pulses would fit by accident more often than once in
@@ -58,11 +56,7 @@ def find_expected(
     code, phase_ns, gap_ns = expectation.code, expectation.phase_ns, expectation.gap_ns
     begin_ns = expectation.time_ns - phase_ns
     end_ns = expectation.time_ns + code.offsets_ns[3] + phase_ns
-    free = [
-        pulse
-        for pulse in window
-        if begin_ns <= pulse.time_ns <= end_ns and not pulse.claimed
-    ]
+    free = [pulse for pulse in window if begin_ns <= pulse.time_ns <= end_ns and not pulse.claimed]
     range_hz = expectation.range_hz
     is_quiet = False
     for _ in range(3):

@@ -1,7 +1,7 @@
 """Lone bursts, and how two of them confirm a run or three show an interval that is not listed."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Final
 
@@ -16,6 +16,10 @@ _RATIOS: Final = ((1, 2), (1, 3), (2, 3))
 _SHORTEST_UNLISTED_NS: Final = NS_PER_S
 """No tag repeats faster; echoes of one burst do."""
 
+_ALIKE_PER_WITNESS: Final = 3
+"""Bursts alike but out of phase that call for one more in phase: two tags that send one code may
+both be new, four are not."""
+
 
 class Link(msgspec.Struct, frozen=True, eq=False):
     """Bursts that repeat at an interval."""
@@ -26,6 +30,14 @@ class Link(msgspec.Struct, frozen=True, eq=False):
     """The listed intervals that fit, best first; one made up for an unlisted interval."""
     interval_ns: float
     """As measured."""
+
+
+def _strangers(alike: Sequence[Candidate], in_phase: Sequence[Candidate]) -> int:
+    """Return how many more bursts must agree because so many alike do not.
+
+    Two bursts that agree prove little among ten that do not: noise, or a hum, makes them up.
+    """
+    return (len(alike) - len(in_phase)) // _ALIKE_PER_WITNESS
 
 
 class LoneBursts:
@@ -141,7 +153,9 @@ class LoneBursts:
                 interval for interval in fitting if round(since_ns / interval.interval_ns) == fewest
             ]
             choices.sort(key=lambda interval: abs(interval.interval_ns - interval_ns))
-            return Link(self._in_phase(latest, alike, interval_ns), tuple(choices), interval_ns)
+            in_phase = self._in_phase(latest, alike, interval_ns)
+            if len(in_phase) > _strangers(alike, in_phase):
+                return Link(in_phase, tuple(choices), interval_ns)
         return None
 
     def _agreed(
@@ -193,7 +207,8 @@ class LoneBursts:
                 ):
                     continue
                 earlier = self._in_phase(latest, alike, interval_ns)
-                if len(earlier) + 1 >= self._tolerances.mismatch_bursts:
+                needed = self._tolerances.mismatch_bursts + _strangers(alike, earlier)
+                if len(earlier) + 1 >= needed:
                     code = latest.code
                     unlisted = Interval(round(interval_ns), code.tag_ids, code.labels)
                     return Link(earlier, (unlisted,), interval_ns)

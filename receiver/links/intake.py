@@ -54,6 +54,11 @@ class LinkStatus:
             self._listened_s += moment - self._listening_since
         self._listening_since = moment if now else None
 
+    def take_turned_away(self) -> Counter[str]:
+        """Return what the link turned away since this was last called, by reason."""
+        taken, self.turned_away = self.turned_away, Counter()
+        return taken
+
     def take_listened_s(self) -> float:
         """Return the seconds it listened since this was last called."""
         if self._listening_since is not None:
@@ -81,10 +86,11 @@ class StreamIntake(Protocol):
 class MessageIntake(Protocol):
     """Takes the messages of one MQTT link."""
 
-    def message(self, topic: str, payload: bytes, on_durable: Callable[[], None]) -> None:
+    def message(self, topic: str, payload: bytes, on_durable: Callable[[], None] | None) -> None:
         """Stamp, decode and queue one message.
 
         `on_durable` is called on the loop once all that came of it is in the store, at once where
-        it holds nothing to keep.
+        it holds nothing to keep. It is None where nobody waits (QoS 0): such messages are dropped
+        and counted when there is no room, like the bytes of a stream.
         """
         ...

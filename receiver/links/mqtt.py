@@ -135,7 +135,7 @@ class MqttLink:
             return self._backoff.refused() if error.refused else self._backoff.failed()
         except aiomqtt.MqttError as error:
             self._availability.lost(
-                f"{self._settings.broker}: connection lost: {error}",
+                f"{self._settings.broker}: connection lost: {_words(error)}",
                 f"is the broker up? Does another client use the id {self._client_id}?",
             )
         return self._backoff.failed()
@@ -186,7 +186,7 @@ class MqttLink:
             advice = "check ca_file, and that the broker's certificate bears its host's name"
             if "certificate" not in str(error).lower():
                 advice = "is the broker up, its address right, the network there?"
-            raise _ConnectError(f"{broker}: {error}", advice) from error
+            raise _ConnectError(f"{broker}: {_words(error)}", advice) from error
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         """Subscribe to every topic; tell the refused ones.
@@ -260,7 +260,11 @@ class _Connection:
         elif len(message.payload) > MAX_MQTT_PAYLOAD_BYTES:
             self._turn_away("message_too_long", on_durable)
         else:
-            self._intake.message(topic, bytes(message.payload), on_durable)
+            # Nobody waits for the acknowledgement of QoS 0, nor bounds how many such messages come.
+            waits = message.qos > 0
+            self._intake.message(topic, bytes(message.payload), on_durable if waits else None)
+            if not waits:
+                on_durable()
             self._quiet_watch.heard()
 
     def _turn_away(self, reason: str, on_durable: Callable[[], None]) -> None:
@@ -305,6 +309,15 @@ class _Connection:
         ended = self._client._disconnected  # noqa: SLF001  Else asyncio complains that nobody looked.
         if ended.done() and not ended.cancelled():
             ended.exception()
+
+
+def _words(error: Exception) -> str:
+    """Return what happened, where the library only says where it noticed."""
+    cause = error.__cause__
+    if isinstance(cause, aiomqtt.MqttCodeError) and isinstance(cause.rc, ReasonCode):
+        return str(cause.rc)
+    said = str(cause or error)
+    return "the broker does not answer" if said == "Operation timed out" else said
 
 
 def _is_refusal(code: int | ReasonCode) -> bool:

@@ -3,10 +3,9 @@
 import datetime as dt
 import os
 import sqlite3
-import time
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +13,7 @@ import msgspec
 from sqlite_utils import Database
 
 from receiver.arrivals import ActivityRow, Arrival, ClockSample
-from receiver.limits import MAX_UNKNOWN_FRAMES, STORE_CHECK_S
+from receiver.limits import MAX_UNKNOWN_FRAMES
 from receiver.store.errors import (
     StoreDamagedError,
     StoreError,
@@ -62,12 +61,16 @@ class Store:
             StoreError: the folder cannot be written.
         """
         is_new = not path.exists() or path.stat().st_size == 0
+        if is_new and has_orphaned_log(path):
+            raise StoreDamagedError(
+                f"{path}: the store is empty, yet its log {path.name}-wal is not"
+            )
         if is_new and not create:
             raise StoreMissingError(f"{path}: there is no store here; name one with --db FILE")
         try:
             connection = connect(path, is_new=is_new)
         except sqlite3.Error as error:
-            raise _explained(path, error) from error
+            raise explained(path, error) from error
         try:
             if is_new or create:
                 _migrate(connection, station_id)
@@ -76,7 +79,7 @@ class Store:
             store = cls(path, connection)
         except sqlite3.Error as error:
             connection.close()
-            raise _explained(path, error) from error
+            raise explained(path, error) from error
         except StoreError:
             connection.close()
             raise
@@ -105,9 +108,11 @@ class Store:
             yield self.connection
             self.connection.execute("COMMIT")
         except BaseException:
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
             self.row_maker.forget()
+            if self.connection.in_transaction:
+                # What went wrong first is what is told; who sees it may open the store anew.
+                with suppress(sqlite3.Error):
+                    self.connection.execute("ROLLBACK")
             raise
 
     def append(self, arrivals: Iterable[Arrival]) -> None:
@@ -128,6 +133,21 @@ class Store:
                 "DELETE FROM unknown_frames WHERE id <= (SELECT max(id) FROM unknown_frames) - ?",
                 (MAX_UNKNOWN_FRAMES,),
             )
+
+    def acknowledge(self, marks: Mapping[str, int], now_utc_ns: int) -> None:
+        """Move the marks of sinks up to what their far ends have; call it inside `transaction`.
+
+        A mark never goes back, and never beyond the last `seq` that was given out: what is heard
+        later must not count as acknowledged.
+        """
+        self.connection.executemany(
+            "INSERT INTO sink_marks (sink, acknowledged_seq, updated_utc_ns) VALUES (?1,"
+            " min(?2, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'detections'), 0)),"
+            " ?3) ON CONFLICT (sink) DO UPDATE SET"
+            " acknowledged_seq = max(acknowledged_seq, excluded.acknowledged_seq),"
+            " updated_utc_ns = excluded.updated_utc_ns",
+            [(sink, seq, now_utc_ns) for sink, seq in marks.items()],
+        )
 
     def add_clock_sample(self, sample: ClockSample) -> None:
         """Keep one pair of the two clocks; call it inside `transaction`."""
@@ -188,43 +208,11 @@ def connect(path: Path, *, is_new: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def check(path: Path, longest_s: float = STORE_CHECK_S) -> bool:
-    """Check the file's structure; return False where the time did not suffice to check all of it.
-
-    Raises:
-        StoreDamagedError: SQLite found damage; the message quotes its first finding.
-    """
-    deadline = time.monotonic() + longest_s
-    try:
-        connection = connect(path)
-        try:
-            connection.set_progress_handler(lambda: time.monotonic() > deadline, 20_000)
-            (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        finally:
-            connection.close()
-    except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
-            return False
-        raise _explained(path, error) from error
-    if finding != "ok":
-        raise StoreDamagedError(f"{path}: the store is damaged: {finding}")
-    return True
-
-
-def set_aside(path: Path, now_utc_ns: int) -> Path:
-    """Rename a damaged store and its log out of the way, never delete it; return the new name."""
-    when = dt.datetime.fromtimestamp(now_utc_ns // 10**9, dt.UTC)
-    aside = path.with_name(f"{path.name}.damaged-{when:%Y%m%dT%H%M%SZ}")
-    number = 1
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.damaged-{when:%Y%m%dT%H%M%SZ}-{number}")
-    for suffix in ("-wal", "-shm", ""):
-        companion = path.with_name(path.name + suffix)
-        if companion.exists():
-            companion.rename(aside.with_name(aside.name + suffix))
-    sync_folder(path.parent)
-    return aside
+def has_orphaned_log(path: Path) -> bool:
+    """Tell whether a log lies beside a store that is missing or empty: SQLite would delete it."""
+    log = path.with_name(path.name + "-wal")
+    is_empty = not path.exists() or path.stat().st_size == 0
+    return is_empty and log.exists() and log.stat().st_size > 0
 
 
 def sync_folder(folder: Path) -> None:
@@ -259,7 +247,8 @@ def _now_ns() -> int:
     return int(dt.datetime.now(dt.UTC).timestamp() * 1e9)
 
 
-def _explained(path: Path, error: sqlite3.Error) -> StoreError:
+def explained(path: Path, error: sqlite3.Error) -> StoreError:
+    """Return the error of the store that SQLite's error means."""
     code = getattr(error, "sqlite_errorname", "")
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StoreDamagedError(f"{path}: the store is damaged: {error}")

@@ -4,6 +4,7 @@ import sqlite3
 
 from receiver.arrivals import Source
 from receiver.limits import INTERNED_TEXTS_CACHED
+from receiver.store.errors import StoreDamagedError
 
 
 class Interning:
@@ -66,4 +67,4 @@ class Interning:
             row = self._connection.execute(statement, values).fetchone()
             if row is not None:
                 return int(row[0])
-        raise sqlite3.IntegrityError(f"no number could be given to {values!r}")
+        raise StoreDamagedError(f"the store is damaged: no number could be given to {values!r}")

@@ -175,6 +175,19 @@ CREATE VIEW boot_clocks AS
     );
 """
 
+_RETENTION_TABLES = """
+CREATE TABLE sink_marks (
+    sink TEXT PRIMARY KEY,
+    acknowledged_seq INTEGER NOT NULL,
+    updated_utc_ns INTEGER
+);
+CREATE TABLE rows_pruned (
+    kept_in TEXT PRIMARY KEY,
+    acknowledged INTEGER NOT NULL,
+    unacknowledged INTEGER NOT NULL
+);
+"""
+
 _TAG = "LEFT JOIN texts AS tag ON tag.id = row.tag"
 _RELAY = "LEFT JOIN texts AS relay ON relay.id = row.relay"
 _READABLE_COLUMNS = {
@@ -223,6 +236,12 @@ def m001_first(db: "Database") -> None:
     _execute_each(db, _FIRST_TABLES)
     for table, (columns, joins) in _READABLE_COLUMNS.items():
         _execute_each(db, _readable(table, columns, joins))
+
+
+@migrations()
+def m002_retention(db: "Database") -> None:
+    """Note what far ends acknowledged, and what was deleted."""
+    _execute_each(db, _RETENTION_TABLES)
 
 
 def _execute_each(db: "Database", statements: str) -> None:

@@ -333,9 +333,9 @@ def test_a_radio_that_answers_again_is_no_longer_silent() -> None:
     receiver = Receiver(radios=())
     poller = BluPoller(opened_ns=0, channels=(1,))
     run(poller, receiver, until_ns=SILENT_AFTER * 10 * S)
-    assert poller.silent_channels == (1,)
+    assert list(poller.silent_channels) == [1]
     poller.step(40 * S, [BluReply(type=6, channel=1)])
-    assert poller.silent_channels == ()
+    assert list(poller.silent_channels) == []
 
 
 def test_a_reply_after_its_time_out_disturbs_nothing() -> None:

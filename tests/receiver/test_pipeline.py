@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from protocols.records import Detection, RadioInfo
 from receiver import pipeline as pipeline_module
-from receiver.activity import Activity
+from receiver.activity import Activity, LinkActivity
 from receiver.clock import Clock
-from receiver.links.intake import LinkState, LinkStatus
+from receiver.links.intake import LinkStatus
 from receiver.pipeline import Pipeline
 from receiver.settings import MqttLink, MqttTopic, SerialLink
 from receiver.store.queries import DetectionFilter, Reader
@@ -91,11 +91,12 @@ async def test_an_interrupted_line_is_forgotten_and_counted(station: Station) ->
     assert station.rejects() == {"skipped_bytes": 8}
 
 
-async def test_what_arrives_makes_a_quiet_link_a_hearing_one(station: Station) -> None:
-    station.status.state = LinkState.QUIET
-    station.serial().received(BEEP)
-    assert str(station.status.state) == "hearing"
+async def test_what_a_link_turned_away_is_counted_once(station: Station) -> None:
+    station.serial()
+    station.status.turned_away["retained"] += 2
+    station.pipeline.flush(with_activity=True)
     await station.end()
+    assert station.rejects() == {"retained": 2}
 
 
 async def test_unknown_frames_are_kept_to_a_bound_and_counted_beyond(station: Station) -> None:
@@ -202,9 +203,14 @@ async def test_silence_leaves_an_activity_row_too(station: Station) -> None:
 
 def test_a_new_hour_begins_its_own_counts() -> None:
     activity = Activity(7_199 * 10**9)
-    pipeline_rows = activity.rows(7_200 * 10**9)
-    assert pipeline_rows == []
+    link = LinkActivity(LinkStatus("ch1"), iter(["north"]))
+    activity.links.append(link)
+    link.of("north").detections += 3
     assert activity.seconds_to_full_hour(7_199 * 10**9) == 1
+    (before,) = activity.rows(7_200 * 10**9)
+    link.of("north").detections += 1
+    (after,) = activity.rows(7_201 * 10**9)
+    assert [(row.hour_utc_s, row.detections) for row in (before, after)] == [(3_600, 3), (7_200, 1)]
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -199,11 +199,8 @@ async def test_replay_keeps_the_pauses_at_its_speed(
         sleep=sleep,
     )
     await link.run()
-    assert intake.replayed == [
-        (pytest.approx(at[0]), b"a"),
-        (pytest.approx(at[1]), b"b"),
-        (pytest.approx(at[1]), None),
-    ]
+    assert [what for _, what in intake.replayed] == [b"a", b"b", None]
+    assert [when for when, _ in intake.replayed] == pytest.approx([*at, at[-1]])
 
 
 async def test_replay_gives_the_recorded_times_and_does_not_wait_between_sessions(
@@ -255,7 +252,7 @@ def test_replay_fills_a_store_and_prints_records(tmp_path: Path) -> None:
     shown = CliRunner().invoke(replay_command, [str(path)])
     first = json.loads(shown.stdout.splitlines()[0])
     assert first["tag_id"] == "78664C33"
-    assert first["time"] == "2026-08-29T08:40:02.000000Z"
+    assert first["time"] == "2026-08-29T10:40:02.000000Z"
     assert first["raw"] == BEEP.strip().hex()
 
 

@@ -25,7 +25,7 @@ from protocols.records import (
 )
 from receiver.arrivals import ActivityRow, Arrival, ClockSample, Source, Stamp
 from receiver.limits import MAX_RAW_BYTES
-from receiver.store import database
+from receiver.store import damage, database
 from receiver.store.database import Store
 from receiver.store.errors import (
     StoreDamagedError,
@@ -362,7 +362,7 @@ def test_a_file_that_is_no_database_is_named_as_damaged(path: Path) -> None:
     with pytest.raises(StoreDamagedError, match=r"marsh\.db"):
         Store.open(path)
     with pytest.raises(StoreDamagedError):
-        database.check(path)
+        damage.check(path)
     with pytest.raises(StoreError, match="no store of stopover"):
         Reader(path)
 
@@ -375,22 +375,22 @@ def test_a_damaged_page_is_found_by_the_check(path: Path) -> None:
     contents[middle : middle + 2_048] = b"\xa5" * 2_048
     path.write_bytes(contents)
     with pytest.raises(StoreDamagedError):
-        database.check(path)
+        damage.check(path)
 
 
 def test_a_check_that_takes_too_long_is_given_up_without_complaint(path: Path) -> None:
     with Store.open(path) as store:
         store.append([Arrival(detection(), SOURCE, stamp(each)) for each in range(5_000)])
-    assert database.check(path, longest_s=60) is True
-    assert database.check(path, longest_s=-1) is False
+    assert damage.check(path, longest_s=60) is True
+    assert damage.check(path, longest_s=-1) is False
 
 
 def test_a_store_set_aside_keeps_its_bytes_under_another_name(path: Path) -> None:
     path.write_bytes(b"old")
     path.with_name("marsh.db-wal").write_bytes(b"log")
-    first = database.set_aside(path, AT_NS)
+    first = damage.set_aside(path, AT_NS)
     path.write_bytes(b"older")
-    second = database.set_aside(path, AT_NS)
+    second = damage.set_aside(path, AT_NS)
     assert first.name == "marsh.db.damaged-20260101T000000Z"
     assert first.read_bytes() == b"old"
     assert first.with_name(first.name + "-wal").read_bytes() == b"log"

@@ -1,0 +1,100 @@
+"""The owner's tag list: a file of any known kind, read whole, and noticed when it changes.
+
+Kinds are told by content, not by name: SQLite (SensorGnome's `SG_tag_database.sqlite` in its
+variants, Motus's own table) or CSV. What the columns mean is `protocols.coded_id.tag_list`'s.
+"""
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from protocols.coded_id.tag_list import WANTED, TagList, parse_csv, parse_rows
+from protocols.errors import FileFormatError
+
+MAX_TAG_LIST_BYTES: Final = 50_000_000
+"""SensorGnome takes uploads of 10 MB; a row is about 100 bytes, so 500,000 tags."""
+
+MAX_TAG_LIST_ROWS: Final = 100_000
+"""About 600 bytes each as values: 60 MB for a moment at the very worst, 3 MB for 5,000 tags."""
+
+_SQLITE_BEGINS: Final = b"SQLite format 3\0"
+
+
+class TagListError(Exception):
+    """A tag list that cannot be used; the message names the file and what would be right."""
+
+
+def read_tag_list(path: Path) -> TagList:
+    """Return the tags of the list at `path` and a warning for each row that was skipped.
+
+    Raises:
+        TagListError: there is no such file, it is no tag list, or it holds no usable tag.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_TAG_LIST_BYTES + 1)
+    except OSError as problem:
+        reason = problem.strerror or str(problem)
+        raise TagListError(f"tag list {path}: {reason}; give a CSV or SQLite file") from problem
+    if len(content) > MAX_TAG_LIST_BYTES:
+        raise TagListError(
+            f"tag list {path}: larger than {MAX_TAG_LIST_BYTES // 1_000_000} MB; "
+            "give a list of the tags that may come by"
+        )
+    try:
+        if content.startswith(_SQLITE_BEGINS):
+            tags = _read_sqlite(path)
+        else:
+            tags = parse_csv(content.decode(errors="replace"))
+    except (FileFormatError, sqlite3.Error) as problem:
+        raise TagListError(f"tag list {path}: {problem}") from problem
+    if not tags.tags:
+        first = f" ({tags.warnings[0]})" if tags.warnings else ""
+        raise TagListError(f"tag list {path}: no usable tag{first}; it needs {WANTED}")
+    return tags
+
+
+def _read_sqlite(path: Path) -> TagList:
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+        connection.text_factory = lambda text: text.decode(errors="replace")
+        tables = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) = 'tags'"
+        ).fetchall()
+        if not tables:
+            raise FileFormatError(f"no table `tags` in it; it needs one with {WANTED}")
+        rows = connection.execute("SELECT * FROM tags LIMIT ?", (MAX_TAG_LIST_ROWS + 1,))
+        columns = [column[0] for column in rows.description]
+        found = [dict(zip(columns, row, strict=True)) for row in rows]
+    if len(found) > MAX_TAG_LIST_ROWS:
+        raise FileFormatError(f"more than {MAX_TAG_LIST_ROWS} tags; list those that may come by")
+    return parse_rows(columns, found)
+
+
+class TagListWatch:
+    """Tells when the file at `path` is another one than it was: written to or replaced."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = self._look()
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            status = os.stat(self._path)  # noqa: PTH116  One call for all three.
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def changed(self) -> bool:
+        """Say whether the file has changed since it was last asked.
+
+        A file that is gone has not changed: it is being replaced, or its card was pulled; the list
+        in use stays in use, and its return is the change.
+        """
+        seen = self._look()
+        if seen is None or seen == self._seen:
+            return False
+        self._seen = seen
+        return True
