@@ -32,7 +32,7 @@ WATCH: Final = b'?WATCH={"enable":true,"json":true}\n'
 _TWO_DIMENSIONAL: Final = 2
 
 
-class _Report(msgspec.Struct, rename={"kind": "class", "alt_msl": "altMSL"}):
+class _Report(msgspec.Struct, frozen=True, rename={"kind": "class", "alt_msl": "altMSL"}):
     kind: str
     mode: int = 0
     time: str | None = None

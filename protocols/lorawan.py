@@ -199,7 +199,7 @@ class _LorawanDecoder:
                 integrity="verified",
                 antenna=reception.gateway_id,
                 rssi_dbm=reception.rssi_dbm,
-                snr_db=reception.snr_db,
+                snr_db=0.0 if uplink.lora and reception.snr_db is None else reception.snr_db,
                 measurements=told,
                 payload=payload or None,
                 raw=raw,
@@ -331,5 +331,7 @@ def _whole(number: str | int | None) -> int | None:
 
 
 def _unix_s(time: str | None) -> float | None:
-    ns = iso_ns(time.encode("utf-8", "replace")) if time and time.endswith("Z") else None
+    if time is None or not time.endswith(("Z", "+00:00")):
+        return None
+    ns = iso_ns(time.encode("utf-8", "replace"))
     return None if ns is None else ns / NS_PER_S

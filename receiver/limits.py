@@ -14,6 +14,10 @@ MAX_BATCH_ROWS: Final = 5_000
 """A batch is committed before its interval ends when it holds this many rows: at 4,200 rows/s
 (twelve saturated radios) a 2 s interval holds 8,400, and 5,000 rows take about 40 ms to write."""
 
+COMMIT_TIME_PART: Final = 0.125
+"""The part of `store.commit_interval` that writing and syncing may take: a commit begins so much
+before the interval is over. An eighth of 2 s is 250 ms, a slow sync of an SD card."""
+
 UNKNOWN_FRAME_SAMPLES_PER_HOUR: Final = 60
 """Unknown frames kept as rows for each link and reason in an hour; the rest are only counted.
 60 of 300 bytes for each of 12 links and 4 reasons is 0.9 MB an hour at the very worst."""
@@ -151,3 +155,36 @@ bound the run silent for longest ends."""
 
 STRONG_TAGS: Final = 400
 """Tags with which rare ids are compared: 0.2 µs each, so 80 µs for a verdict at the most."""
+
+GPSD_TIMEOUT_S: Final = 10.0
+"""How long gpsd may take to accept a connection; it is on this machine or this network."""
+
+GPSD_SILENT_AFTER_S: Final = 60.0
+"""A gpsd that said nothing for this long is asked, and left when it is silent as long again."""
+
+CHRONY_INTERVAL_S: Final = 60.0
+"""How often chrony is asked: one process of 5 ms each time, 0.01 % of a core."""
+
+CHRONY_TIMEOUT_S: Final = 5.0
+"""How long chronyc may take: it gives up by itself after about 3 s."""
+
+SILENT_RESET_S: Final = 180.0
+"""A radio silent for this long is reset on USB: its port was opened again two or three times."""
+
+SILENT_ALARM_S: Final = 300.0
+"""A radio still silent by then needs somebody to come: two minutes after its reset."""
+
+SILENT_AGAIN_S: Final = 3600.0
+"""A radio that stays silent is reset again this often: nobody may come for months, and what a reset
+did not mend, a warmer day may."""
+
+TICK_S: Final = 10.0
+"""How often the daemon looks at itself where systemd wants to know; else once a minute."""
+
+WRITER_STUCK_S: Final = 90.0
+"""A writer thread with rows waiting that neither wrote nor failed for this long hangs: a lock may
+hold it for 30 s, a check of the store 10 s, a retry comes after 30 s at most."""
+
+POSITION_STATED_EVERY_S: Final = 86_400.0
+"""How often the configured position is put into the store again, so that retention, which deletes
+the oldest rows, leaves one."""

@@ -18,6 +18,7 @@ from receiver.activity import Activity, AntennaActivity, LinkActivity
 from receiver.arrivals import Arrival, Source, Stamp
 from receiver.clock import Clock
 from receiver.limits import (
+    COMMIT_TIME_PART,
     FIRST_DETECTIONS_LOGGED_PER_MINUTE,
     MAX_BATCH_ROWS,
     MAX_WAITING_RAW_BYTES,
@@ -59,7 +60,7 @@ class Pipeline:
         self.heard = Heard()
         self._writer = writer
         self._activity = activity
-        self._commit_interval_s = commit_interval_s
+        self._commit_delay_s = commit_interval_s * (1 - COMMIT_TIME_PART)
         self._arrivals: list[Arrival] = []
         self._on_durable: list[Callable[[], None]] = []
         self._arrived_raw_bytes = 0
@@ -96,12 +97,14 @@ class Pipeline:
         on_durable: Callable[[], None] | None = None,
     ) -> None:
         """Count the records of one frame and queue what is to be kept."""
-        kept = [
-            Arrival(record, source, stamp)
-            for record in records
-            if self._counted_as_kept(record, source, activity)
-        ]
-        raw_bytes = sum(_raw_bytes(arrival.record) for arrival in kept)
+        kept = []
+        raw_bytes = 0
+        for record in records:
+            if isinstance(record, Ignored):
+                activity.of(source.antenna).rejects[record.reason] += 1
+            elif self._counted_as_kept(record, source, activity):
+                kept.append(Arrival(record, source, stamp))
+                raw_bytes += len(record.raw)
         # Messages that wait for their acknowledgement are bounded by the broker.
         if on_durable is None and not self._has_room(len(kept), raw_bytes):
             self.heard.dropped_rows += len(kept)
@@ -114,9 +117,10 @@ class Pipeline:
         if on_durable is not None:
             self._on_durable.append(on_durable)
             self._commit_within(MQTT_COMMIT_DELAY_S)
-        elif kept:
-            full = len(self._arrivals) >= MAX_BATCH_ROWS
-            self._commit_within(0 if full else self._commit_interval_s)
+        elif len(self._arrivals) >= MAX_BATCH_ROWS:
+            self._commit_within(0)
+        elif kept and self._commit_timer is None:
+            self._commit_within(self._commit_delay_s)
 
     def count_frames(self, count: int, antenna: AntennaActivity) -> None:
         """Count frames that were cut from a stream or came as messages."""
@@ -159,7 +163,7 @@ class Pipeline:
         self._commit_timer = loop.call_at(at, self.flush)
 
     def _counted_as_kept(self, record: Record, source: Source, activity: LinkActivity) -> bool:
-        """Count one record; return whether it becomes a row."""
+        """Count one record that says something; return whether it becomes a row."""
         if isinstance(record, Detection):
             self.heard.detections += 1
             antenna = source.antenna_of(record.antenna)
@@ -173,9 +177,6 @@ class Pipeline:
             rejects = activity.of(source.antenna).rejects
             rejects[record.reason] += 1
             return rejects[record.reason] <= UNKNOWN_FRAME_SAMPLES_PER_HOUR
-        elif isinstance(record, Ignored):
-            activity.of(source.antenna).rejects[record.reason] += 1
-            return False
         elif isinstance(record, StationHealth) and "noise_dbm" in record.measurements:
             noise_dbm = float(record.measurements["noise_dbm"])
             activity.of(source.antenna_of(record.antenna)).noise_dbm = noise_dbm
@@ -202,10 +203,6 @@ class Pipeline:
             )
 
 
-def _raw_bytes(record: Record) -> int:
-    return 0 if isinstance(record, Ignored) else len(record.raw)
-
-
 class StreamIntake:
     """Takes the bytes of one serial port or recording."""
 
@@ -230,11 +227,12 @@ class StreamIntake:
     def received_at(self, chunk: bytes, stamp: Stamp) -> Sequence[Record]:
         """Take a chunk that was read at another time than now: a recording's."""
         records: list[Record] = []
-        for frame in self._framer.feed(chunk):
+        frames = self._framer.feed(chunk)
+        for frame in frames:
             records += self._decode(frame)
-            self._pipeline.count_frames(1, self._activity.of(self._source.antenna))
         self._count_skipped()
-        if records:
+        if frames:
+            self._pipeline.count_frames(len(frames), self._activity.of(self._source.antenna))
             self._pipeline.take(records, self._source, stamp, self._activity)
         return records
 

@@ -76,6 +76,22 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = "info"
 
 
+class ClockSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is asked about time and position, beside the kernel."""
+
+    gpsd: Annotated[
+        str,
+        Meta(
+            pattern=r"^(auto|(\[[0-9A-Fa-f:]+\]|[^\s:\[\]]+):[0-9]{1,5})?$",
+            description="gpsd's HOST:PORT; auto looks on this machine, empty asks none.",
+        ),
+    ] = "auto"
+    chrony: Annotated[
+        Literal["auto", "never"],
+        Meta(description="auto asks chrony, where it is installed, what sets the clock."),
+    ] = "auto"
+
+
 class SerialLink(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="serial"
 ):
@@ -170,4 +186,5 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     station: StationSettings = StationSettings()
     store: StoreSettings = StoreSettings()
     log: LogSettings = LogSettings()
+    clock: ClockSettings = ClockSettings()
     links: tuple[Link, ...] = ()

@@ -60,10 +60,8 @@ def _read_sqlite(path: Path) -> TagList:
     uri = f"{path.absolute().as_uri()}?mode=ro"
     with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
         connection.text_factory = lambda text: text.decode(errors="replace")
-        tables = connection.execute(
-            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND lower(name) = 'tags'"
-        ).fetchall()
-        if not tables:
+        tables = connection.execute("SELECT lower(name) FROM sqlite_master").fetchall()
+        if ("tags",) not in tables:
             raise FileFormatError(f"no table `tags` in it; it needs one with {WANTED}")
         rows = connection.execute("SELECT * FROM tags LIMIT ?", (MAX_TAG_LIST_ROWS + 1,))
         columns = [column[0] for column in rows.description]
@@ -74,7 +72,10 @@ def _read_sqlite(path: Path) -> TagList:
 
 
 class TagListWatch:
-    """Tells when the file at `path` is another one than it was: written to or replaced."""
+    """Tells when the file at `path` is another one than it was: written to or replaced.
+
+    Make it before the file is read, so that no change falls between the two.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path

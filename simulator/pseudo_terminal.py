@@ -79,11 +79,12 @@ class PseudoTerminal:
         if self._has_no_host():
             self._timer = self._loop.call_later(OPEN_CHECK_S, self._look_for_host)
             return
-        self._loop.add_reader(self._end, self._read)
         self._timer = self._loop.call_later(_SETTLING_S, self._settled)
 
     def _settled(self) -> None:
+        """Begin to talk; what the host wrote meanwhile is read now, so that it can be answered."""
         self.is_open = True
+        self._loop.add_reader(self._end, self._read)
 
     def _read(self) -> None:
         try:

@@ -18,7 +18,24 @@ STARTS_THE_SIMULATOR = frozenset({"receiver.cli.simulate", "receiver.cli.demo"})
 
 FLOORS = (
     ("arrivals", "settings", "config", "limits", "log"),
-    ("store", "links", "clock", "runs", "recording", "serial_ports"),
+    (
+        "store",
+        "links",
+        "clock",
+        "runs",
+        "recording",
+        "serial_ports",
+        "chrony",
+        "gpsd",
+        "references",
+        "positions",
+        "fix_sieve",
+        "whereabouts",
+        "tag_lists",
+        "escalation",
+        "notify",
+        "progress",
+    ),
     (
         "pipeline",
         "activity",
@@ -38,7 +55,7 @@ FLOORS = (
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 TOUCHES_THE_WORLD = frozenset(
-    [
+    (
         "aiohttp",
         "aiomqtt",
         "asyncio",
@@ -73,7 +90,7 @@ TOUCHES_THE_WORLD = frozenset(
         "time",
         "tty",
         "urllib",
-    ]
+    )
 )
 CALLS_THE_WORLD = frozenset({"open", "print", "input", "now", "utcnow", "today", "monotonic"})
 

@@ -58,6 +58,22 @@ enum stopover_modulation {
 #define STOPOVER_NO_I32 0x7FFFFFFFL
 #define STOPOVER_NO_U32 0xFFFFFFFFUL
 
+/* A microsecond counter of 32 bits (Arduino's micros()) starts again after 71 minutes: this counts
+ * on. Call it at least once an hour, and not from two interrupts at once. */
+typedef struct {
+    uint32_t last;
+    uint32_t turns;
+} stopover_uptime;
+
+static inline uint64_t stopover_count_on(stopover_uptime *uptime, uint32_t now_us)
+{
+    if (now_us < uptime->last) {
+        uptime->turns++;
+    }
+    uptime->last = now_us;
+    return ((uint64_t)uptime->turns << 32) | now_us;
+}
+
 /* ---------------------------------------------------------------------------------------------
  * Writing. Every function below returns how many bytes it wrote to `out`, or 0 where they did not
  * fit or a length was over 255. `link->seq` counts by itself, but only the frames that fitted.
@@ -121,12 +137,15 @@ static inline void stopover_stuff(stopover_writer *w, uint8_t byte)
         stopover_store(w, byte);
         return;
     }
-    if (byte != 0) {
-        stopover_store(w, byte);
-    }
-    if (byte == 0 || w->length - w->code_at == 0xFF) {
+    if (w->length - w->code_at == 0xFF) {
         stopover_close_run(w);
         stopover_open_run(w);
+    }
+    if (byte == 0) {
+        stopover_close_run(w);
+        stopover_open_run(w);
+    } else {
+        stopover_store(w, byte);
     }
 }
 

@@ -28,8 +28,8 @@ _INTERVAL_S: Final = (0.5, 3600.0)
 _FREQUENCY_MHZ: Final = (1.0, 10_000.0)
 _SAME_NOMINAL_MHZ: Final = 0.01
 """Measured nominal frequencies differ by some kHz; the next nominal one is 0.3 MHz away."""
-_OWNER_COLUMNS: Final = ("proj", "id", "tagfreq", "g1", "g2", "g3", "bi")
-_MOTUS_COLUMNS: Final = ("tagid", "nomfreq", "param1", "param2", "param3", "period")
+_OWNER_COLUMNS: Final = ("proj", "id", "tagFreq", "g1", "g2", "g3", "bi")
+_MOTUS_COLUMNS: Final = ("tagID", "nomFreq", "param1", "param2", "param3", "period")
 WANTED: Final = (
     "columns proj, id, tagFreq, g1, g2, g3, bi (find_tags, SensorGnome) or "
     "tagID, nomFreq, param1, param2, param3, period (Motus)"
@@ -134,13 +134,16 @@ def _is_motus(columns: Iterable[str]) -> bool:
         FileFormatError: they are of no tag list; the message says what is missing.
     """
     have = set(columns)
-    if have.issuperset(_OWNER_COLUMNS):
-        return False
-    if have.issuperset(_MOTUS_COLUMNS):
-        return True
-    closest = min((_OWNER_COLUMNS, _MOTUS_COLUMNS), key=lambda need: len(set(need) - have))
-    missing = ", ".join(column for column in closest if column not in have)
-    raise FileFormatError(f"this is no tag list: {missing} missing; it needs {WANTED}")
+    missing_of = {
+        names: [name for name in names if name.lower() not in have]
+        for names in (_OWNER_COLUMNS, _MOTUS_COLUMNS)
+    }
+    for names, missing in missing_of.items():
+        if not missing:
+            return names is _MOTUS_COLUMNS
+    closest = _MOTUS_COLUMNS if "tagid" in have else _OWNER_COLUMNS
+    missing_names = ", ".join(missing_of[closest])
+    raise FileFormatError(f"this is no tag list: {missing_names} missing; it needs {WANTED}")
 
 
 def _read(numbered_rows: Iterable[tuple[str, Mapping[str, object]]], *, is_motus: bool) -> TagList:

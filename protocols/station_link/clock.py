@@ -23,8 +23,8 @@ BUCKETS: Final = 32
 """One arrival and one token are kept for each of the last 32 minutes that had any: 64 points."""
 
 MAX_DRIFT: Final = 500e-6
-"""No crystal is off by more than 100 ppm; a ceramic resonator may be by 5000, but then the chip
-cannot do USB, which allows 2500 to hosts and 500 between high-speed partners."""
+"""The crystals of such boards are off by 10 to 100 ppm; five times that leaves room for the host's
+own and for the cold. Frames that a buffer lets go all at once look like any drift: this bounds it."""
 
 MIN_SPAN_NS: Final = 150e9
 """Below this span 20 ms of jitter look like more than 100 ppm of drift: the last drift is kept."""

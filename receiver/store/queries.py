@@ -9,6 +9,7 @@ from typing import Any, Self
 import msgspec
 
 from receiver.store.errors import StoreError, StoreMissingError
+from receiver.whereabouts import StoredFix, Whereabouts
 
 _FIRST_RELAY_S = dt.datetime(2018, 1, 1, tzinfo=dt.UTC).timestamp()
 _DAY_S = 86_400
@@ -34,6 +35,9 @@ DETECTION_KEYS = (
     "recorded_at",
     "recorded_at_quality",
     "collection",
+    "latitude",
+    "longitude",
+    "position_error_m",
     "run",
     "decoder",
     "measurements",
@@ -74,6 +78,7 @@ class Reader:
             raise StoreError(f"{path}: is no store of stopover: {error}") from error
         self.station_id: str = row["station_id"] if row else "unnamed"
         self.store_uuid: str = row["store_uuid"] if row else ""
+        self._whereabouts: tuple[object, Whereabouts] | None = None
 
     def close(self) -> None:
         """Close it."""
@@ -89,10 +94,11 @@ class Reader:
     def detections(self, wanted: DetectionFilter) -> Iterator[dict[str, Any]]:
         """Yield detections by `seq`, each a mapping of `DETECTION_KEYS`."""
         where, values = _conditions(wanted)
+        whereabouts = self.whereabouts()
         for row in self.connection.execute(
             f"SELECT * FROM readable_detections{where} ORDER BY seq", values
         ):
-            yield self._detection(row)
+            yield self._detection(row, whereabouts)
 
     def tags(self, wanted: DetectionFilter) -> Iterator[dict[str, Any]]:
         """Yield each tag heard: how often, when first and last, on which antennas, best level."""
@@ -168,6 +174,22 @@ class Reader:
             for table in tables
         }
 
+    def rows_pruned(self) -> dict[str, dict[str, int]]:
+        """Return for each table how many `acknowledged` and `unacknowledged` rows were deleted."""
+        return {
+            row["kept_in"]: {
+                "acknowledged": row["acknowledged"],
+                "unacknowledged": row["unacknowledged"],
+            }
+            for row in self.connection.execute("SELECT * FROM rows_pruned ORDER BY kept_in")
+        }
+
+    def sink_marks(self) -> dict[str, int]:
+        """Return for each sink the `seq` up to which its far end has the detections."""
+        return dict(
+            self.connection.execute("SELECT sink, acknowledged_seq FROM sink_marks").fetchall()
+        )
+
     def last_heard(self) -> list[dict[str, Any]]:
         """Return for each link and antenna its newest detection's time and tag."""
         return [
@@ -195,15 +217,51 @@ class Reader:
             )
         ]
 
+    def whereabouts(self) -> Whereabouts:
+        """Return what tells where rows were heard; read again only where fixes were added."""
+        newest = tuple(
+            self.connection.execute(
+                "SELECT (SELECT max(id) FROM gps_fixes), (SELECT max(id) FROM clock_samples)"
+            ).fetchone()
+        )
+        if self._whereabouts is None or self._whereabouts[0] != newest:
+            rows = self.connection.execute(
+                "SELECT time_ns, time_quality, boot, link, import_id IS NOT NULL, latitude,"
+                " longitude, accuracy_m FROM readable_gps_fixes WHERE relay_id IS NULL"
+            )
+            fixes = (
+                StoredFix(
+                    time_ns=row[0],
+                    time_quality=row[1],
+                    boot=row[2],
+                    link=row[3],
+                    is_imported=bool(row[4]),
+                    latitude=row[5],
+                    longitude=row[6],
+                    accuracy_m=row[7],
+                )
+                for row in rows
+            )
+            self._whereabouts = (newest, Whereabouts(fixes))
+        return self._whereabouts[1]
+
     def last_clock_sample(self) -> dict[str, Any] | None:
-        """Return the newest clock sample's time, quality code and reason."""
+        """Return the newest sample of the system clock: its time, quality code and reason."""
         row = self.connection.execute(
-            "SELECT utc_ns, clock, reason FROM clock_samples ORDER BY id DESC LIMIT 1"
+            "SELECT utc_ns, clock, reason FROM clock_samples WHERE reason != 'gpsd'"
+            " ORDER BY id DESC LIMIT 1"
         ).fetchone()
         return dict(row) if row else None
 
-    def _detection(self, row: sqlite3.Row) -> dict[str, Any]:
+    def _detection(self, row: sqlite3.Row, whereabouts: Whereabouts) -> dict[str, Any]:
         id_legal = row["id_legal"]
+        position = whereabouts.at(
+            row["link"],
+            row["time_ns"],
+            time_quality=row["time_quality"],
+            boot=row["boot"],
+            is_imported=row["import_id"] is not None,
+        )
         payload, raw, recorded_ns = row["payload"], row["raw"], row["recorded_at_ns"]
         values = {
             "time": iso_utc(row["time_ns"]),
@@ -212,6 +270,9 @@ class Reader:
             "id_legal": None if id_legal is None else bool(id_legal),
             "recorded_at": None if recorded_ns is None else iso_utc(recorded_ns),
             "recorded_at_quality": _recorded_at_quality(recorded_ns, row["time_ns"]),
+            "latitude": position and round(position.latitude, 7),
+            "longitude": position and round(position.longitude, 7),
+            "position_error_m": position and round(position.error_m, 1),
             "measurements": json_or_empty(row["measurements"]),
             "payload": None if payload is None else payload.hex(),
             "raw": None if raw is None else raw.hex(),

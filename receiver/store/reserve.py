@@ -17,13 +17,13 @@ class Reserve:
 
     def __init__(self, store: Path, size_bytes: int) -> None:
         self.path = store.with_name(store.name + ".reserve")
-        self._size_bytes = size_bytes
+        self.size_bytes = size_bytes
 
     @property
     def is_held(self) -> bool:
         """Whether the space is kept."""
         try:
-            return self.path.stat().st_size >= self._size_bytes
+            return self.path.stat().st_size >= self.size_bytes
         except OSError:
             return False
 
@@ -33,10 +33,10 @@ class Reserve:
             return True
         try:
             free_bytes = shutil.disk_usage(self.path.parent).free
-            if free_bytes < self._size_bytes + leaving_bytes:
+            if free_bytes < self.size_bytes + leaving_bytes:
                 return False
             with self.path.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, self._size_bytes)
+                os.posix_fallocate(file.fileno(), 0, self.size_bytes)
                 os.fsync(file.fileno())
         except OSError:
             self._give()

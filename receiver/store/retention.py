@@ -12,6 +12,7 @@ import sqlite3
 import msgspec
 
 from receiver.limits import PRUNE_CHUNK_ROWS
+from receiver.settings import StoreSettings
 from receiver.store.database import Store
 
 _KEYS = {
@@ -24,6 +25,8 @@ _KEYS = {
 }
 """The tables that grow, each with the column that tells the order in which rows came."""
 
+_OTHERS = tuple(table for table in _KEYS if table != "detections")
+
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
     """How much may be kept, and what may go."""
@@ -34,6 +37,15 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     """Those whose acknowledgements are needed."""
     delete_unacknowledged: bool = False
     """Whether, when no acknowledged row is left, others may go too; they are counted."""
+
+
+def retention_of(settings: StoreSettings, sinks: tuple[str, ...] = ()) -> Retention:
+    """Return what the owner's settings mean."""
+    return Retention(
+        max_bytes=settings.max_size_mb * 10**6 or None,
+        sinks=sinks,
+        delete_unacknowledged=settings.delete_unacknowledged,
+    )
 
 
 class Pruned(msgspec.Struct, frozen=True):
@@ -101,19 +113,16 @@ def _oldest_acknowledged(
 ) -> _Head | None:
     if acknowledged == 0:
         return None
-    heads = [
-        _head(connection, "detections", at_most, f"seq <= {acknowledged}"),
-    ]
     first_kept = connection.execute(
         "SELECT utc_ns FROM detections WHERE seq > ? ORDER BY seq LIMIT 1", (acknowledged,)
     ).fetchone()
-    for table in _KEYS:
-        if table != "detections":
-            heads.append(
-                _head(connection, table, at_most)
-                if first_kept is None
-                else _head_before(connection, table, at_most, first_kept[0])
-            )
+    heads = [_head(connection, "detections", at_most, f"seq <= {acknowledged}")]
+    heads += [
+        _head(connection, table, at_most)
+        if first_kept is None
+        else _head_before(connection, table, at_most, first_kept[0])
+        for table in _OTHERS
+    ]
     return min((head for head in heads if head), key=lambda head: head.utc_ns, default=None)
 
 

@@ -14,6 +14,7 @@ from sqlite_utils.migrations import Migrations
 
 from protocols.records import Integrity
 from receiver.arrivals import ClockQuality
+from receiver.store import migration_corrected_times
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -244,11 +245,24 @@ def m002_retention(db: "Database") -> None:
     _execute_each(db, _RETENTION_TABLES)
 
 
+@migrations()
+def m003_corrected_times(db: "Database") -> None:
+    """Correct times between good clock samples, and quickly."""
+    migration_corrected_times.m003(db, _READABLE_COLUMNS, _qualities(), _execute_each)
+
+
 def _execute_each(db: "Database", statements: str) -> None:
     """Run statements one by one: `executescript` would end the migration's transaction."""
     for statement in statements.split(";\n"):
         if statement.strip():
             db.execute(statement)
+
+
+def _qualities() -> str:
+    """Return the WHEN clauses that spell out a row's clock quality."""
+    return " ".join(
+        f"WHEN {code} THEN '{quality}'" for code, quality in enumerate(CLOCK_QUALITIES)
+    )
 
 
 def _readable(table: str, columns: str, joins: str) -> str:
@@ -258,9 +272,7 @@ def _readable(table: str, columns: str, joins: str) -> str:
     sample of that boot; its `time_quality` is then `corrected`.
     """
     corrected = f"row.clock = {_UNSYNCHRONISED} AND boot_clock.utc_ns IS NOT NULL"
-    qualities = " ".join(
-        f"WHEN {code} THEN '{quality}'" for code, quality in enumerate(CLOCK_QUALITIES)
-    )
+    qualities = _qualities()
     return f"""
 CREATE VIEW readable_{table} AS SELECT {columns},
     CASE WHEN {corrected} THEN boot_clock.utc_ns + row.mono_ns - boot_clock.mono_ns

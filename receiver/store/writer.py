@@ -1,7 +1,8 @@
 """The one thread that writes: batches in, synced transactions out.
 
 The loop never waits for the disk. A batch that cannot be written is kept and tried again; a damaged
-store is set aside and a new one begun. What happened comes back to the loop as calls.
+store is set aside and a new one begun; on a full disk what may go is deleted. What happened comes
+back to the loop as calls.
 """
 
 import asyncio
@@ -17,9 +18,20 @@ import msgspec
 import structlog
 
 from receiver.arrivals import ActivityRow, Arrival, ClockSample
-from receiver.limits import STORE_RETRY_FIRST_S, STORE_RETRY_LONGEST_S
-from receiver.store.database import Store, check, set_aside
-from receiver.store.errors import StoreDamagedError, StoreError
+from receiver.limits import (
+    STORE_IO_FAILURES,
+    STORE_RESERVE_BYTES,
+    STORE_RETRY_FIRST_S,
+    STORE_RETRY_LONGEST_S,
+)
+from receiver.store import faults
+from receiver.store.damage import check, set_aside
+from receiver.store.database import Store
+from receiver.store.errors import StoreNewerError
+from receiver.store.housekeeping import Housekeeping
+from receiver.store.reserve import Reserve
+from receiver.store.retention import Retention
+from receiver.store.unstorable import without_unstorable
 
 log = structlog.get_logger()
 
@@ -56,6 +68,8 @@ class Writer:
         path: Path,
         station_id: str,
         *,
+        retention: Retention | None = None,
+        reserve_bytes: int = STORE_RESERVE_BYTES,
         on_committed: Callable[[int], None] = lambda _rows: None,
         now_utc_ns: Callable[[], int] = time.time_ns,
         retry_first_s: float = STORE_RETRY_FIRST_S,
@@ -64,14 +78,20 @@ class Writer:
         self.state = StoreState.OPENING
         self.commits = 0
         self.stores_set_aside = 0
+        self.rows_unstorable = 0
+        """Rows that SQLite refused; their raw bytes are kept as unknown frames."""
         self.store_uuid: str | None = None
+        self.housekeeping = Housekeeping(retention or Retention(), Reserve(path, reserve_bytes))
         self._station_id = station_id
         self._on_committed = on_committed
         self._now_utc_ns = now_utc_ns
         self._retry_first_s = retry_first_s
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._marks: dict[str, int] = {}
         self._give_up = threading.Event()
         self._rows_given_up = 0
+        self._io_failures = 0
+        self._is_checked = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._store: Store | None = None
@@ -85,6 +105,15 @@ class Writer:
         """Hand over a batch."""
         self._batches.put(batch)
 
+    def acknowledge(self, sink: str, seq: int) -> None:
+        """Move a sink's mark: its far end's store has every detection up to `seq`.
+
+        It is written with the next batch, which this asks for; on a full disk before it, so that
+        rows can go.
+        """
+        self._marks[sink] = seq
+        self.submit(Batch())
+
     async def stop(self, deadline_s: float) -> int:
         """Write what was submitted, close the store, end the thread; return rows not written."""
         self._batches.put(None)
@@ -97,23 +126,19 @@ class Writer:
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
             self._write_until_done(batch)
+            self._tidy()
         if self._store is None and not self._give_up.is_set():
             self._write_until_done(Batch())  # a station that heard nothing has a store all the same
-        if self._store is not None:
-            self._store.close()
+        self._close()
 
     def _write_until_done(self, batch: Batch) -> None:
         delay_s = self._retry_first_s
         while not self._give_up.is_set():
             try:
                 self._write(batch)
-            except StoreDamagedError as error:
-                self._set_aside(error)
-            except (sqlite3.Error, StoreError, OSError) as error:
-                if _is_damage(error):
-                    self._set_aside(error)
+            except Exception as error:  # noqa: BLE001  The thread outlives every fault.
+                if self._is_mended(error, batch):
                     continue
-                self._tell_failing(error)
                 self._give_up.wait(delay_s)
                 delay_s = min(2 * delay_s, STORE_RETRY_LONGEST_S)
             else:
@@ -122,21 +147,96 @@ class Writer:
         self._rows_given_up += len(batch.arrivals)
 
     def _write(self, batch: Batch) -> None:
-        if self._store is None:
-            if self.path.exists():
-                check(self.path)
-            self._store = Store.open(self.path, station_id=self._station_id)
-            self.store_uuid = self._store.store_uuid
-        store = self._store
+        store = self._store or self._open()
+        marks = dict(self._marks)
         with store.transaction():
             store.insert(store.row_maker.rows(batch.arrivals))
             for sample in batch.clock_samples:
                 store.add_clock_sample(sample)
             for row in batch.activity:
                 store.put_activity(row)
+            store.acknowledge(marks, self._now_utc_ns())
+        self._forget_marks(marks)
+
+    def _forget_marks(self, written: dict[str, int]) -> None:
+        for sink, seq in written.items():
+            if self._marks.get(sink) == seq:
+                del self._marks[sink]
+
+    def _open(self) -> Store:
+        if not self._is_checked:
+            whole = check(self.path) if faults.is_there(self.path) else True
+            self._is_checked = True
+            if not whole:
+                log.warning(
+                    "store is checked in part: it is too large for the time that a start may take",
+                    path=str(self.path),
+                    megabytes=round(self.path.stat().st_size / 1e6),
+                )
+        self._store = Store.open(self.path, station_id=self._station_id)
+        self.store_uuid = self._store.store_uuid
+        self.housekeeping.begin()
+        return self._store
+
+    def _close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def _tidy(self) -> None:
+        """Keep the store to its size; what is heard meanwhile waits for one chunk at most."""
+        if self._store is None or self.state is not StoreState.WRITING:
+            return
+        try:
+            self.housekeeping.keep_to_size(self._store, lambda: not self._batches.empty())
+        except sqlite3.Error as error:
+            # The rows are safe; the next batch meets the same fault and has the remedies.
+            log.warning("old rows could not be deleted", path=str(self.path), reason=str(error))
+
+    def _is_mended(self, error: Exception, batch: Batch) -> bool:
+        """Do what can be done about a fault; return whether trying again at once makes sense."""
+        fault = faults.kind(error)
+        self._io_failures = self._io_failures + 1 if fault is faults.Fault.IO else 0
+        if fault is faults.Fault.DAMAGED or self._io_failures >= STORE_IO_FAILURES:
+            return self._is_set_aside(error)
+        self._tell_failing(error, fault)
+        if fault is faults.Fault.FULL:
+            return self._store is not None and self._is_room_made(self._store)
+        if fault is faults.Fault.UNSTORABLE and self._store is not None:
+            return self._is_cleared(self._store, batch)
+        # What the connection still believes may be part of the fault.
+        self._close()
+        return False
+
+    def _is_room_made(self, store: Store) -> bool:
+        def note_marks() -> None:
+            marks = dict(self._marks)
+            if marks:
+                with store.transaction():
+                    store.acknowledge(marks, self._now_utc_ns())
+                self._forget_marks(marks)
+
+        return self.housekeeping.make_room(store, note_marks)
+
+    def _is_cleared(self, store: Store, batch: Batch) -> bool:
+        """Put unknown frames in the place of what no store takes; return whether there was any."""
+        try:
+            refused = without_unstorable(store, batch.arrivals)
+        except sqlite3.Error:
+            return False
+        if refused.rows:
+            self.rows_unstorable += refused.rows
+            batch.arrivals = refused.arrivals
+            log.error(
+                "rows cannot be stored; their raw bytes are kept as unknown frames",
+                rows=refused.rows,
+                reason=refused.reason,
+            )
+        return refused.rows > 0
 
     def _tell_written(self, batch: Batch) -> None:
         self.commits += 1
+        self._io_failures = 0
         if self.state is not StoreState.WRITING:
             if self.state is not StoreState.OPENING:
                 log.warning("store is written again", path=str(self.path))
@@ -145,8 +245,8 @@ class Writer:
         for on_durable in batch.on_durable:
             self._call(on_durable)
 
-    def _tell_failing(self, error: Exception) -> None:
-        full = getattr(error, "sqlite_errorname", "").startswith("SQLITE_FULL")
+    def _tell_failing(self, error: Exception, fault: faults.Fault) -> None:
+        full = fault is faults.Fault.FULL
         state = StoreState.DISK_FULL if full else StoreState.FAILING
         if state is not self.state:
             self.state = state
@@ -154,23 +254,30 @@ class Writer:
                 "store cannot be written; what is heard waits in memory",
                 path=str(self.path),
                 state=str(state),
-                reason=str(error),
+                reason=str(error) or type(error).__name__,
                 do="free space on this disk" if full else "check the disk and the permissions",
             )
 
-    def _set_aside(self, error: Exception) -> None:
-        if self._store is not None:
-            self._store.close()
-            self._store = None
-        aside = set_aside(self.path, self._now_utc_ns())
+    def _is_set_aside(self, error: Exception) -> bool:
+        newer = isinstance(error, StoreNewerError)
+        try:
+            self._close()
+            aside = set_aside(self.path, self._now_utc_ns(), "newer" if newer else "damaged")
+        except (OSError, sqlite3.Error) as failed:
+            self._tell_failing(failed, faults.Fault.OTHER)
+            return False
+        self._io_failures = 0
         self.stores_set_aside += 1
         log.error(
-            "store is damaged; set aside, a new one begins",
+            "store cannot be used; set aside, a new one begins",
             path=str(self.path),
             set_aside=str(aside),
             reason=str(error),
-            do="keep the damaged file: sqlite3's .recover may save rows from it",
+            do="install the version that wrote it to read it"
+            if newer
+            else "keep the damaged file: sqlite3's .recover may save rows from it",
         )
+        return True
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
         assert self._loop is not None  # noqa: S101  start() set it before the thread ran.
@@ -179,8 +286,3 @@ class Writer:
         except RuntimeError:
             # The loop has ended: what is written is written, nobody waits to be told.
             log.debug("loop ended before the store")
-
-
-def _is_damage(error: Exception) -> bool:
-    name = getattr(error, "sqlite_errorname", "")
-    return name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))

@@ -4,6 +4,9 @@
  * firmware_frames write: lines "type wrapping size seq uptime field…" on stdin (bytes and text in
  *     hex, "-" none), a line of hex a frame on stdout, "-" where the header refused.
  * firmware_frames hear: the serial line on stdin, what the header heard on stdout, a line each.
+ * firmware_frames message: one frame without COBS on stdin, what the header read on stdout.
+ * firmware_frames count: counter readings on stdin, the uptime of each on stdout.
+ * firmware_frames acked: lines "seq acked_seq" on stdin, 1 or 0 on stdout.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -164,6 +167,23 @@ static void write_frames(void)
     }
 }
 
+static void tell(const stopover_incoming *in)
+{
+    switch (in->type) {
+    case STOPOVER_ACK:
+        printf("ack %u\n", (unsigned)in->acked_seq);
+        break;
+    case STOPOVER_TIME:
+        printf("time %" PRIu64 "\n", in->token);
+        break;
+    case STOPOVER_COMMAND:
+        printf("command %s\n", in->command);
+        break;
+    default:
+        break;
+    }
+}
+
 static void hear_frames(void)
 {
     stopover_receiver receiver;
@@ -171,19 +191,35 @@ static void hear_frames(void)
     int byte;
     stopover_receiver_reset(&receiver);
     while ((byte = getchar()) != EOF) {
-        switch (stopover_receive(&receiver, (uint8_t)byte, &in)) {
-        case STOPOVER_ACK:
-            printf("ack %u\n", (unsigned)in.acked_seq);
-            break;
-        case STOPOVER_TIME:
-            printf("time %" PRIu64 "\n", in.token);
-            break;
-        case STOPOVER_COMMAND:
-            printf("command %s\n", in.command);
-            break;
-        default:
-            break;
+        if (stopover_receive(&receiver, (uint8_t)byte, &in) != 0) {
+            tell(&in);
         }
+    }
+}
+
+static void read_message(void)
+{
+    stopover_incoming in;
+    size_t length = fread(line, 1, sizeof line, stdin);
+    if (stopover_read_frame((const uint8_t *)line, length, &in) != 0) {
+        tell(&in);
+    }
+}
+
+static void count_on(void)
+{
+    stopover_uptime uptime = {0, 0};
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        printf("%" PRIu64 "\n", stopover_count_on(&uptime, (uint32_t)strtoul(line, NULL, 10)));
+    }
+}
+
+static void tell_acked(void)
+{
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        char *acked_seq;
+        uint16_t seq = (uint16_t)strtoul(line, &acked_seq, 10);
+        printf("%d\n", stopover_is_acked(seq, (uint16_t)strtoul(acked_seq, NULL, 10)));
     }
 }
 
@@ -193,8 +229,14 @@ int main(int argc, char **argv)
         write_frames();
     } else if (argc == 2 && strcmp(argv[1], "hear") == 0) {
         hear_frames();
+    } else if (argc == 2 && strcmp(argv[1], "message") == 0) {
+        read_message();
+    } else if (argc == 2 && strcmp(argv[1], "count") == 0) {
+        count_on();
+    } else if (argc == 2 && strcmp(argv[1], "acked") == 0) {
+        tell_acked();
     } else {
-        fprintf(stderr, "usage: firmware_frames write | hear\n");
+        fprintf(stderr, "usage: firmware_frames write | hear | message | count | acked\n");
         return 2;
     }
     return 0;

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocols.checksums import crc16_dnp
 from protocols.ctt.extended import (
     DATA_BYTES_BY_FORMAT,
     LENGTHS,
@@ -84,6 +85,15 @@ def test_a_short_packet_with_noise_behind_it_stays_short(tag_id: str) -> None:
     assert heard is not None
     assert (heard.tag_id, heard.integrity, heard.packet_bytes) == (tag_id, "verified", 5)
     assert (heard.format, heard.payload) == (None, None)
+
+
+def test_the_length_of_the_format_goes_before_one_that_fits_by_chance() -> None:
+    packet = build_extended_packet("78554C33", form=1, payload=b"\x12\x34")
+    longer = packet + bytes(6)
+    both_fit = longer + crc16_dnp(longer).to_bytes(2, "little")
+    heard = read_air_packet(both_fit)
+    assert heard is not None
+    assert (heard.packet_bytes, heard.payload) == (10, b"\x12\x34")
 
 
 def test_a_long_packet_with_damaged_data_still_names_its_tag() -> None:

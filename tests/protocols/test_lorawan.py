@@ -265,7 +265,7 @@ def test_any_bytes_give_records_and_no_exception(frame: bytes) -> None:
     assert TheThingsStackDecoder().decode(frame)
 
 
-ANYTHING = (
+ANYTHING: st.SearchStrategy[Any] = (
     st.none()
     | st.integers()
     | st.floats()
@@ -280,7 +280,10 @@ ANYTHING = (
     name=st.sampled_from(["time", "deviceInfo", "fCnt", "fPort", "data", "rxInfo", "txInfo"]),
     value=ANYTHING,
 )
-def test_any_chirpstack_field_gives_records_and_no_exception(name: str, value: object) -> None:
+def test_any_chirpstack_field_gives_records_and_no_exception(
+    name: str,
+    value: Any,  # noqa: ANN401  Any part of the message.
+) -> None:
     assert chirpstack(chirpstack_up(**{name: value}), {ANY_PROFILE: opencollar})
 
 
@@ -289,5 +292,8 @@ def test_any_chirpstack_field_gives_records_and_no_exception(name: str, value: o
     name=st.sampled_from(["f_port", "f_cnt", "frm_payload", "rx_metadata", "settings"]),
     value=ANYTHING,
 )
-def test_any_things_stack_field_gives_records_and_no_exception(name: str, value: object) -> None:
+def test_any_things_stack_field_gives_records_and_no_exception(
+    name: str,
+    value: Any,  # noqa: ANN401  Any part of the message.
+) -> None:
     assert ttn(ttn_up(**{name: value}), {ANY_PROFILE: opencollar})

@@ -188,6 +188,8 @@ def test_each_row_is_a_reception_of_its_own() -> None:
         ({"model": "CTT", "rows": []}, "no-rows"),
         ({"model": "CTT", "rows": [{"len": 40, "data": "zz"}]}, "not-hex"),
         ({"model": "CTT", "rows": [{"len": 40, "data": "7855"}]}, "length"),
+        ({"model": "CTT", "rows": [{"len": 40, "data": "78554c33"}]}, "length"),
+        ({"model": "CTT", "rows": [{"len": 36, "data": "78554c33"}]}, "length"),
         ([1], "not-an-event"),
     ],
 )

@@ -32,25 +32,31 @@ class World(NamedTuple):
         return int(t * 1e6 + t * self.drift_ppm + swung)
 
 
-def way_ns(chance: random.Random) -> int:
-    return SHORTEST_WAY_NS + chance.randrange(JITTER_NS)
+def way_ns(chance: random.Random, shortest_ns: int = SHORTEST_WAY_NS) -> int:
+    return shortest_ns + chance.randrange(JITTER_NS)
 
 
 def errors_ms(
-    world: World, *, seed: int, frame_s: float = 1.0, token_s: float | None = 10.0
+    world: World,
+    *,
+    seed: int,
+    token_s: float | None = 10.0,
+    shortest_ns: int = SHORTEST_WAY_NS,
+    days: float = 1.0,
 ) -> Iterator[tuple[float, float]]:
-    """Run a day; yield (second, error of the mapping at that second in ms) at each frame."""
+    """Hear a frame a second; yield (second, error of the mapping at that second in ms)."""
     chance = random.Random(seed)
     clock = UptimeClock()
     t, next_token = 0.0, token_s or math.inf
-    while t < DAY_S:
-        t += chance.expovariate(1 / frame_s)
-        clock.heard(world.uptime_us(t), round(t * NS) + way_ns(chance))
+    while t < days * DAY_S:
+        t += chance.expovariate(1)
+        clock.heard(world.uptime_us(t), round(t * NS) + way_ns(chance, shortest_ns))
         if t >= next_token and token_s:
             next_token += token_s
             token = clock.token(round(t * NS))
-            echoed_ns = token + way_ns(chance)
-            clock.echoed(token, world.uptime_us(echoed_ns / NS), echoed_ns + way_ns(chance))
+            echoed_ns = token + way_ns(chance, shortest_ns)
+            arrived_ns = echoed_ns + way_ns(chance, shortest_ns)
+            clock.echoed(token, world.uptime_us(echoed_ns / NS), arrived_ns)
         mapped = clock.host_ns(world.uptime_us(t))
         assert mapped is not None
         yield t, (mapped - t * NS) / 1e6
@@ -69,6 +75,17 @@ def test_a_day_of_50_ppm_and_20_ms_of_jitter_stays_within_a_millisecond(world: W
 def test_a_token_a_minute_is_enough() -> None:
     settled = (e for t, e in errors_ms(World(50.0), seed=5, token_s=60.0) if t > SETTLED_S)
     assert max(map(abs, settled)) < 1.0
+
+
+def test_a_long_way_is_known_by_tokens() -> None:
+    errors = errors_ms(World(50.0), seed=8, shortest_ns=8_000_000, days=0.25)
+    assert max(abs(error) for t, error in errors if t > SETTLED_S) < 1.0
+
+
+def test_few_points_do_not_bias_the_mapping() -> None:
+    errors = errors_ms(World(50.0), seed=9, token_s=60.0, days=0.5)
+    settled = [error for t, error in errors if t > SETTLED_S]
+    assert abs(sum(settled) / len(settled)) < 0.15
 
 
 def test_without_tokens_only_the_shortest_way_is_not_known() -> None:
@@ -166,6 +183,10 @@ def test_a_token_that_is_not_ours_is_not_believed() -> None:
     clock.echoed(2**63, 1_000_000, 50 * NS)
     clock.echoed(0, 2_000_000, 51 * NS)
     assert clock.host_ns(2_000_000) == 51 * NS
+    for minute in range(1, 20):
+        clock.echoed(0, minute * 60_000_000, (49 + minute * 60) * NS)
+    assert clock.host_ns(2_000_000) == 51 * NS
+    assert clock.jumps == 0
 
 
 def test_memory_stays_bounded_over_days() -> None:

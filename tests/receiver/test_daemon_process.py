@@ -7,7 +7,7 @@ import random
 import signal
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -57,8 +57,10 @@ class FarSide:
     def __init__(self, radios: dict[str, PseudoRadio], broker: Broker) -> None:
         self.said: dict[str, list[tuple[float, str]]] = {name: [] for name in radios}
         """By link: when each tag's line was in the port."""
+        self.offered: set[str] = set()
+        """Tags whose message went to the broker."""
         self.published: set[str] = set()
-        """Tags whose message the broker took."""
+        """Those of them that the broker took."""
         self._radios = radios
         self._broker = broker
         self._numbers = iter(range(1, 1_000_000))
@@ -77,6 +79,7 @@ class FarSide:
         async with aiomqtt.Client("127.0.0.1", self._broker.port) as client:
             while True:
                 number = next(self._numbers)
+                self.offered.add(tag(number))
                 await client.publish(TOPIC, beep(number), qos=1)
                 self.published.add(tag(number))
                 await asyncio.sleep(0.005)
@@ -94,9 +97,9 @@ def tag(number: int) -> str:
 
 
 @contextlib.asynccontextmanager
-async def under_way(*work: AsyncIterator[None] | object) -> AsyncIterator[None]:
+async def under_way(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Run coroutines while the block lasts."""
-    tasks = [asyncio.ensure_future(each) for each in work]  # type: ignore[call-overload]
+    tasks = [asyncio.create_task(each) for each in work]
     try:
         yield
     finally:
@@ -107,24 +110,25 @@ async def under_way(*work: AsyncIterator[None] | object) -> AsyncIterator[None]:
     assert not faults, faults
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("with_broker", [False, True])
 async def test_a_killed_station_has_all_that_was_older_than_its_commit_interval(
-    make_station: MakeStation, plug_in: PlugIn, broker: Broker, until: Until, seed: int
+    make_station: MakeStation, plug_in: PlugIn, broker: Broker, until: Until, *, with_broker: bool
 ) -> None:
-    dice = random.Random(seed)
+    # A link that waits for acknowledgements makes every commit early: serial links alone wait.
+    dice = random.Random(11)
     radios = {link: plug_in() for link in LINK_NAMES}
     commit_interval_s = 0.8
-    station = make_station(
-        *(serial_link(link, radio.device) for link, radio in radios.items()),
-        mqtt_link("field", broker.url, TOPIC),
-        commit_interval_s=commit_interval_s,
-    )
+    links = [serial_link(link, radio.device) for link, radio in radios.items()]
+    if with_broker:
+        links.append(mqtt_link("field", broker.url, TOPIC))
+    station = make_station(*links, commit_interval_s=commit_interval_s)
     far_side = FarSide(radios, broker)
+    talk = [far_side.talk, far_side.publish] if with_broker else [far_side.talk]
     must_be_there: dict[str, set[str]] = {link: set() for link in radios}
     for _ in range(4):
         await station.start_and_hear()
         began = time.monotonic()
-        async with under_way(far_side.talk(), far_side.publish()):
+        async with under_way(*(each() for each in talk)):
             await asyncio.sleep(dice.uniform(0.05, 2.5))
             killed_at = time.monotonic()
             station.kill()
@@ -142,7 +146,7 @@ async def test_a_killed_station_has_all_that_was_older_than_its_commit_interval(
         said = [each for _, each in far_side.said[link]]
         assert kept == [each for each in said if each in set(kept)]
     assert sum(map(len, must_be_there.values())) > 300
-    assert set(station.heard("field")) == far_side.published
+    assert far_side.published <= set(station.heard("field")) <= far_side.offered
     with contextlib.closing(sqlite3.connect(station.store)) as store:
         assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 

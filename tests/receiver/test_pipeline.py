@@ -244,3 +244,14 @@ def test_any_bytes_end_as_rows_or_counters(tmp_path: Path, chunks: list[bytes]) 
 
 def run(feed: Callable[[], Coroutine[None, None, None]]) -> None:
     asyncio.run(feed())
+
+
+async def test_a_commit_begins_early_enough_to_be_on_the_disk_within_its_interval(
+    tmp_path: Path,
+) -> None:
+    station = Station(tmp_path / "marsh.db", commit_interval_s=60)
+    station.writer.start()
+    heard_at = asyncio.get_running_loop().time()
+    station.serial().received(BEEP)
+    assert 45 < station.pipeline._commit_at - heard_at < 55
+    await station.end()

@@ -12,6 +12,7 @@ import pytest
 from protocols.records import Detection
 from receiver.arrivals import Arrival, Source, Stamp
 from receiver.store import writer as writer_module
+from receiver.store.faults import Fault
 from receiver.store.queries import DetectionFilter, Reader
 from receiver.store.writer import Batch, StoreState, Writer
 
@@ -101,8 +102,8 @@ async def test_a_full_disk_is_a_named_state_and_ends_by_itself(
     failing = threading.Event()
     plain_write, plain_tell = Writer._write, Writer._tell_failing
 
-    def tell_failing(self: Writer, error: Exception) -> None:
-        plain_tell(self, error)
+    def tell_failing(self: Writer, error: Exception, fault: Fault) -> None:
+        plain_tell(self, error, fault)
         failing.set()
 
     monkeypatch.setattr(Writer, "_tell_failing", tell_failing)

@@ -111,6 +111,15 @@ async def test_a_station_radio_answers_version(generation: Generation, firmware:
     assert record.firmware == firmware
 
 
+async def test_a_command_written_the_moment_the_port_opens_is_answered() -> None:
+    with plugged_in(radio("G4")) as serial:
+        host = Host(serial.device)
+        host.write(VERSION)
+        (record,) = CttLineDecoder().decode(await host.line())
+        host.close()
+    assert isinstance(record, RadioInfo)
+
+
 @pytest.mark.parametrize("generation", ["G0", "G1", "G2"])
 async def test_a_dongle_answers_nothing_and_goes_on(generation: Generation) -> None:
     with plugged_in(radio(generation)) as serial:

@@ -1,0 +1,191 @@
+"""Whatever call to SQLite fails, nothing is lost, nothing is there twice, nothing is told too soon.
+
+Each test lets the N-th call fail, for N = 1, 2, … until one run meets no fault at all.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from fault_injection import Faults, failing
+from store_traffic import SOURCE, is_sound, numbered, numbers, stored
+
+from protocols.records import Detection, Unknown
+from receiver.arrivals import ActivityRow, Arrival, ClockSample, Stamp
+from receiver.store.database import Store
+from receiver.store.errors import StoreError
+from receiver.store.queries import Reader
+from receiver.store.retention import Retention
+from receiver.store.writer import Batch, StoreState, Writer
+
+CODES = ("SQLITE_IOERR_WRITE", "SQLITE_FULL", "SQLITE_BUSY")
+BATCHES: Sequence[range] = (range(4), range(4, 5), range(5, 70), range(70, 80))
+
+
+def mixed(batch: range) -> list[Arrival]:
+    """Return numbered detections, each with an unknown frame: two tables in one transaction."""
+    return [
+        each
+        for detection in numbers(batch)
+        for each in (detection, Arrival(Unknown(reason="crc", raw=b"?"), SOURCE, detection.stamp))
+    ]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("code", CODES)
+def test_a_store_whose_nth_call_fails_has_all_of_a_batch_or_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, *, late: bool
+) -> None:
+    path = tmp_path / "0.db"
+    Store.open(path, station_id="marsh").close()
+    made = path.read_bytes()
+    call = 0
+    has_failed = True
+    while has_failed:
+        call += 1
+        path = tmp_path / f"{call}.db"
+        path.write_bytes(made)
+        kept: list[int] = []
+        with failing(monkeypatch, Faults(call, code, late=late)) as faults:
+            try:
+                store = Store.open(path, station_id="marsh")
+            except StoreError:
+                store = Store.open(path, station_id="marsh")
+            for batch in BATCHES:
+                try:
+                    store.append(mixed(batch))
+                except sqlite3.Error:
+                    continue
+                kept += batch
+            store.close()
+        has_failed = faults.failed > 0
+        assert stored(path) == kept, f"call {call}"
+        with Reader(path) as reader:
+            assert reader.counts()["unknown_frames"] == len(kept)
+        assert is_sound(path)
+    assert call > 30
+
+
+@pytest.mark.parametrize("in_a_row", [1, 3])
+@pytest.mark.parametrize("code", CODES)
+async def test_a_writer_whose_nth_call_fails_keeps_everything_in_order_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, in_a_row: int
+) -> None:
+    call = 0
+    has_failed = True
+    while has_failed:
+        call += 1
+        path = tmp_path / f"{call}.db"
+        told: list[tuple[int, int]] = []
+
+        def teller(batch: range, path: Path, told: list[tuple[int, int]]) -> Callable[[], None]:
+            return lambda: told.append((batch[-1], stored(path)[-1]))
+
+        with failing(monkeypatch, Faults(call, code, calls=in_a_row)) as faults:
+            writer = Writer(path, "marsh", retry_first_s=0.0001, reserve_bytes=4096)
+            for batch in BATCHES:
+                writer.submit(
+                    Batch(mixed(batch), [sample()], [hour()], [teller(batch, path, told)])
+                )
+            writer.start()
+            assert await writer.stop(20) == 0
+        await asyncio.sleep(0)
+        has_failed = faults.failed > 0
+        assert stored(path) == list(range(80)), f"call {call}"
+        assert [batch for batch, _ in told] == [3, 4, 69, 79]
+        assert all(last >= batch for batch, last in told), "told before it was in the store"
+        assert writer.state is StoreState.WRITING
+        assert is_sound(path)
+        for file in tmp_path.glob(f"{call}.db*"):
+            file.unlink()
+    assert call > 30
+
+
+def sample() -> ClockSample:
+    return ClockSample("boot-a", 5, 6, "ntp", "hourly")
+
+
+def hour() -> ActivityRow:
+    return ActivityRow(
+        hour_utc_s=3600,
+        session="a",
+        link="ch1",
+        antenna="north",
+        listening_s=1,
+        frames=1,
+        detections=1,
+        pulses=0,
+        noise_dbm=None,
+        rejects={},
+    )
+
+
+@pytest.mark.parametrize("code", CODES)
+async def test_deletions_whose_nth_call_fails_take_nothing_that_is_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    call = 0
+    has_failed = True
+    while has_failed:
+        call += 1
+        path = tmp_path / f"{call}.db"
+        with Store.open(path, station_id="marsh") as store:
+            store.append(numbers(range(3_000)))
+        retention = Retention(max_bytes=150_000, sinks=("motus",))
+        with failing(monkeypatch, Faults(call, code)) as faults:
+            writer = Writer(
+                path, "marsh", retention=retention, retry_first_s=0.0001, reserve_bytes=4096
+            )
+            writer.acknowledge("motus", 2_000)
+            writer.submit(Batch(numbers(range(3_000, 3_010))))
+            writer.start()
+            assert await writer.stop(20) == 0
+        has_failed = faults.failed > 0
+        kept = stored(path)
+        with Reader(path) as reader:
+            counted = reader.rows_pruned().get("detections", {"acknowledged": 0})["acknowledged"]
+        assert kept == list(range(counted, 3_010)), f"call {call}"
+        assert counted <= 2_000
+        assert is_sound(path)
+        for file in tmp_path.glob(f"{call}.db*"):
+            file.unlink()
+    assert (call > 30, counted) == (True, 1_500)
+
+
+def unstorable(tag_id: str, **fields: object) -> Arrival:
+    given: dict[str, object] = {
+        "protocol": "ctt-434",
+        "tag_id": tag_id,
+        "integrity": "verified",
+        "raw": b"raw bytes of " + tag_id.encode("ascii", "ignore"),
+    }
+    return Arrival(Detection(**(given | fields)), SOURCE, Stamp(1, "ntp", 5, "boot"))  # type: ignore[arg-type]
+
+
+async def test_a_row_that_sqlite_refuses_is_kept_as_raw_bytes_and_holds_nothing_up(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.db"
+    writer = Writer(path, "marsh", retry_first_s=0.001)
+    writer.start()
+    batch = [
+        numbered(1),
+        unstorable("A", rssi_dbm=2**70),
+        numbered(2),
+        unstorable("B", payload=object()),
+        unstorable("\ud800C"),
+    ]
+    writer.submit(Batch(batch))
+    writer.submit(Batch([numbered(3)]))
+    assert await writer.stop(20) == 0
+    assert stored(path) == [1, 2, 3]
+    assert writer.rows_unstorable == 3
+    with Reader(path) as reader:
+        kept = reader.connection.execute("SELECT reason, raw FROM unknown_frames").fetchall()
+    assert [tuple(row) for row in kept] == [
+        ("unstorable", b"raw bytes of A"),
+        ("unstorable", b"raw bytes of B"),
+        ("unstorable", b"raw bytes of C"),
+    ]
