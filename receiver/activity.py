@@ -31,14 +31,14 @@ class LinkActivity:
 
     def __init__(self, status: LinkStatus, antennas: Iterator[str | None]) -> None:
         self.status = status
-        self._antennas = {antenna or "": AntennaActivity() for antenna in antennas}
+        self.antennas = {antenna or "": AntennaActivity() for antenna in antennas}
         """What the link is known to have; others join when they are first heard."""
 
     def of(self, antenna: str | None) -> AntennaActivity:
         """Return the counts of one antenna."""
-        known = self._antennas.get(antenna or "")
+        known = self.antennas.get(antenna or "")
         if known is None:
-            known = self._antennas[antenna or ""] = AntennaActivity()
+            known = self.antennas[antenna or ""] = AntennaActivity()
         return known
 
     def add_listening(self) -> None:
@@ -47,15 +47,15 @@ class LinkActivity:
         What the link itself turned away is counted with the first of them.
         """
         listened_s = self.status.take_listened_s()
-        for counts in self._antennas.values():
+        for counts in self.antennas.values():
             counts.listening_s += listened_s
         turned_away = self.status.take_turned_away()
         if turned_away:
-            next(iter(self._antennas.values())).rejects.update(turned_away)
+            next(iter(self.antennas.values())).rejects.update(turned_away)
 
     def rows(self, hour_utc_s: int, session: str) -> Iterator[ActivityRow]:
         """Yield the rows of the hour so far."""
-        for antenna, counts in self._antennas.items():
+        for antenna, counts in self.antennas.items():
             yield ActivityRow(
                 hour_utc_s=hour_utc_s,
                 session=session,
@@ -69,9 +69,14 @@ class LinkActivity:
                 rejects=dict(counts.rejects),
             )
 
+    def go_on_from(self, earlier: "LinkActivity") -> None:
+        """Take over the hour's counts of a link of the same name that was stopped."""
+        earlier.add_listening()
+        self.antennas |= earlier.antennas
+
     def begin_hour(self) -> None:
         """Count from zero again."""
-        self._antennas = {antenna: AntennaActivity() for antenna in self._antennas}
+        self.antennas = {antenna: AntennaActivity() for antenna in self.antennas}
 
 
 class Activity:
@@ -81,7 +86,22 @@ class Activity:
         self.session = uuid.uuid4().hex[:12]
         """Tells this life of the daemon from others in the same hour."""
         self.links: list[LinkActivity] = []
+        self._ended: set[str] = set()
         self._hour_utc_s = _hour(now_utc_ns)
+
+    def add(self, link: LinkActivity) -> None:
+        """Count this link too; one that was stopped under the same name is gone on from."""
+        name = link.status.name
+        self._ended.discard(name)
+        for earlier in self.links:
+            if earlier.status.name == name:
+                link.go_on_from(earlier)
+        self.links = [each for each in self.links if each.status.name != name]
+        self.links.append(link)
+
+    def end(self, name: str) -> None:
+        """Count a link that was stopped to the end of this hour only."""
+        self._ended.add(name)
 
     def rows(self, now_utc_ns: int) -> list[ActivityRow]:
         """Return the rows of the current hour, and begin a new one where the hour has changed.
@@ -94,6 +114,8 @@ class Activity:
         rows = [row for link in self.links for row in link.rows(self._hour_utc_s, self.session)]
         if _hour(now_utc_ns) != self._hour_utc_s:
             self._hour_utc_s = _hour(now_utc_ns)
+            self.links = [link for link in self.links if link.status.name not in self._ended]
+            self._ended.clear()
             for link in self.links:
                 link.begin_hour()
         return rows

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from protocols.records import Record
+from receiver.confidence import Confidence
 
 ClockQuality: TypeAlias = Literal["pps", "gps", "ntp", "unsynchronised", "file", "implausible"]
 """How far the system clock could be trusted when a row was stamped. For imported rows: `file`
@@ -56,6 +57,8 @@ class Arrival(msgspec.Struct, frozen=True):
     record: Record
     source: Source
     stamp: Stamp
+    run: int | None = None
+    """Number of its run within this process, where its decoder found one: that of a `RunRow`."""
 
 
 class ClockSample(msgspec.Struct, frozen=True):
@@ -82,3 +85,28 @@ class ActivityRow(msgspec.Struct, frozen=True, kw_only=True):
     pulses: int
     noise_dbm: float | None
     rejects: dict[str, int]
+
+
+class RunRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as it stands; a later row of the same number takes its place."""
+
+    number: int
+    """Within the process (or tracker) that found it; the store gives it its own."""
+    protocol: str
+    tag_id: str
+    place: str
+    """The antenna, or the relay that passed the detections on."""
+    first_utc_ns: int
+    last_utc_ns: int
+    detections: int
+    verified: int
+    """Detections whose checksum held."""
+    missed: int | None = None
+    """Transmissions that it should have had and did not; None where the interval is not known."""
+    interval_s: float | None = None
+    """The interval that its gaps are multiples of; None where they are not regular."""
+    interval_error_ms: float | None = None
+    """Worst distance of a transmission from where the interval puts it."""
+    confidence: Confidence
+    reason: str
+    """Why, in kebab case: `verified-repeatedly`, `bit-7-of-344C2A55`…"""

@@ -3,21 +3,16 @@
 Both are made from the structs in `receiver.settings`; there is no second list of keys.
 """
 
-import difflib
 import re
-import tomllib
-import types
-import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from msgspec import Meta
 
 from protocols import registry
 from protocols.errors import UnknownDecoderError
-from receiver.settings import Link, MqttLink, MqttTopic, SerialLink, Settings
+from receiver import toml_tables
+from receiver.settings import Link, MqttLink, SerialLink, Settings
 
 _HEADER = """\
 # The configuration of this station. Check it with:  stopover check -c FILE
@@ -49,10 +44,10 @@ class ConfigError(Exception):
 def example(station_id: str = Settings().station.id) -> str:
     """Return a commented configuration that `parse` accepts, every key with its help."""
     parts = [_HEADER]
-    for section, struct in _sections():
-        parts.append(f"\n[{section}]\n# {_summary(struct)}\n")
+    for section, struct in toml_tables.sections(Settings):
+        parts.append(f"\n[{section}]\n# {toml_tables.summary(struct)}\n")
         chosen = {"id": station_id} if section == "station" else {}
-        parts.append("".join(_key_lines(struct, chosen)))
+        parts.append("".join(toml_tables.key_lines(struct, chosen)))
     serial, mqtt = (_example_link(struct) for struct in (SerialLink, MqttLink))
     parts.append("\n" + _EXAMPLE_LINKS.format(serial=serial, mqtt=mqtt))
     return "".join(parts)
@@ -83,20 +78,9 @@ def parse(text: str, path: Path) -> Settings:
     Raises:
         ConfigError: as `load`.
     """
-    try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: this is not TOML: {error}") from error
-    complaints = list(_unknown_keys(tree, Settings, ""))
-    if complaints:
-        raise ConfigError("\n".join(_at_line(path, text, key, said) for key, said in complaints))
-    try:
-        settings = msgspec.convert(tree, Settings)
-    except msgspec.ValidationError as error:
-        key, said = _where(str(error))
-        raise ConfigError(_at_line(path, text, key, said)) from error
+    settings = toml_tables.checked(text, path, Settings, ConfigError, _in_words_of_links)
     for key, said in _contradictions(settings):
-        raise ConfigError(_at_line(path, text, key, said))
+        raise ConfigError(toml_tables.at_line(path, text, key, said))
     return _anchored(settings, path.absolute().parent)
 
 
@@ -110,136 +94,17 @@ def warnings(settings: Settings) -> Iterator[str]:
             )
 
 
-def _sections() -> Iterator[tuple[str, type[msgspec.Struct]]]:
-    for field in msgspec.structs.fields(Settings):
-        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            yield field.name, field.type
-
-
-def _summary(struct: type) -> str:
-    return (struct.__doc__ or "").splitlines()[0]
-
-
 def _example_link(struct: type[msgspec.Struct]) -> str:
     kind = struct.__struct_config__.tag
-    lines = [f"[[links]]\n# {_summary(struct)}\n", f'kind = "{kind}"\n']
-    lines += _key_lines(struct, _EXAMPLE_VALUES[struct.__name__])
+    lines = [f"[[links]]\n# {toml_tables.summary(struct)}\n", f'kind = "{kind}"\n']
+    lines += toml_tables.key_lines(struct, _EXAMPLE_VALUES[struct.__name__])
     return "".join(f"# {line}" for line in lines[0].splitlines(keepends=True) + lines[1:])
 
 
-def _key_lines(struct: type[msgspec.Struct], chosen: Mapping[str, object]) -> Iterator[str]:
-    hints = typing.get_type_hints(struct, include_extras=True)
-    for field in msgspec.structs.fields(struct):
-        meta = _meta(hints[field.name])
-        yield f"# {meta.description if meta else ''} {_allowed(hints[field.name])}".rstrip() + "\n"
-        if field.name in chosen:
-            yield f"{field.name} = {_toml(chosen[field.name])}\n"
-        else:
-            value = "" if field.default is None else _toml(field.default)
-            yield f"# {field.name} = {value}".rstrip() + "\n"
-
-
-def _meta(hint: Any) -> Meta | None:  # noqa: ANN401  A type hint has no type.
-    metas = [each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Meta)]
-    return next((each for each in reversed(metas) if each.description), None)
-
-
-def _allowed(hint: Any) -> str:  # noqa: ANN401  A type hint has no type.
-    """Return the allowed values or range of a setting in brackets, "" where anything goes."""
-    inner = getattr(hint, "__origin__", hint)
-    if typing.get_origin(inner) is typing.Literal:
-        return f"[{' | '.join(value or '(empty)' for value in typing.get_args(inner))}]"
-    for meta in getattr(hint, "__metadata__", ()):
-        if meta.ge is not None and meta.le is not None:
-            return f"[{meta.ge} to {meta.le}]"
-    return ""
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return msgspec.json.encode(value).decode()
-
-
-def _unknown_keys(tree: object, wanted: Any, at: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401
-    """Yield (key, complaint) for every key that no struct knows, with the nearest one that does."""
-    if isinstance(tree, list):
-        elements = typing.get_args(wanted)
-        for number, each in enumerate(tree if elements else ()):
-            yield from _unknown_keys(each, elements[0], f"{at}[{number}]")
-        return
-    struct = _struct_for(tree, wanted)
-    if struct is None or not isinstance(tree, dict):
-        return
-    fields = {
-        field.name: _bare(hint)
-        for field, hint in zip(
-            msgspec.structs.fields(struct), typing.get_type_hints(struct).values(), strict=True
-        )
-    }
-    for key, value in tree.items():
-        where = f"{at}.{key}" if at else key
-        if key in fields:
-            yield from _unknown_keys(value, fields[key], where)
-        elif key != struct.__struct_config__.tag_field:
-            near = difflib.get_close_matches(key, [*fields, *_keys_in_sections()], n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(fields)}"
-            yield where, f"there is no such key; {hint}"
-
-
-def _bare(hint: Any) -> Any:  # noqa: ANN401  A type hint has no type.
-    return hint.__origin__ if hasattr(hint, "__metadata__") else hint
-
-
-def _keys_in_sections() -> Iterator[str]:
-    for section, struct in _sections():
-        for field in msgspec.structs.fields(struct):
-            yield f"{section}.{field.name}"
-
-
-def _struct_for(tree: object, wanted: Any) -> type[msgspec.Struct] | None:  # noqa: ANN401
-    """Return the struct that a piece of the tree is to become; a link is told by its kind."""
-    if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
-        return wanted
-    if isinstance(wanted, types.UnionType) and isinstance(tree, dict):
-        structs: tuple[type[msgspec.Struct], ...] = typing.get_args(wanted)
-        for each in structs:
-            if issubclass(each, msgspec.Struct) and each.__struct_config__.tag == tree.get("kind"):
-                return each
-    return None
-
-
-def _where(message: str) -> tuple[str, str]:
-    """Return (key, complaint) of one of msgspec's messages, with the setting's own help."""
-    match = re.fullmatch(r"(?P<said>.*) - at `\$\.?(?P<key>.*)`", message, re.DOTALL)
-    key, said = (match["key"], match["said"]) if match else ("", message)
-    if key.endswith("kind"):
-        said += ": a link is of kind serial or mqtt"
+def _in_words_of_links(key: str, said: str) -> str:
     if "required field `kind`" in said:
-        said = 'say what it is: kind = "serial" or kind = "mqtt"'
-    last = key.rsplit(".", 1)[-1]
-    for struct in (*(each for _, each in _sections()), SerialLink, MqttLink, MqttTopic):
-        hint = typing.get_type_hints(struct, include_extras=True).get(last)
-        meta = _meta(hint)
-        if meta:
-            said = re.sub(r" matching regex '.*'", " of another form", said)
-            return key, f"{said}: {meta.description} {_allowed(hint)}".rstrip()
-    return key, said
-
-
-def _at_line(path: Path, text: str, key: str, said: str) -> str:
-    """Return the complaint with the file, the line where the key seems to stand, and the key."""
-    last = re.sub(r"\[\d+\]", "", key).rsplit(".", 1)[-1]
-    index = int(found[-1]) if (found := re.findall(r"links\[(\d+)\]", key)) else 0
-    pattern = re.compile(rf"^\s*(\[*\s*)?{re.escape(last)}\s*[=\].]", re.MULTILINE)
-    matches = list(pattern.finditer(text)) if last else []
-    line = ""
-    if matches:
-        match = matches[min(index, len(matches) - 1)]
-        line = f"{text.count(chr(10), 0, match.end()) + 1}:"
-    return f"{path}:{line} {key or 'configuration'}: {said}"
+        return 'say what it is: kind = "serial" or kind = "mqtt"'
+    return said + ": a link is of kind serial or mqtt" if key.endswith("kind") else said
 
 
 def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:

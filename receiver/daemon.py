@@ -1,7 +1,7 @@
-"""The daemon: everything put together, started, watched, drained and stopped.
+"""The daemon: everything put together, started, watched, changed, drained and stopped.
 
 The order of stopping is the promise of SIGTERM: links first, then what they heard goes into the
-store, then the store is closed; all within ten seconds.
+store, then the store is closed; all within ten seconds. SIGHUP reads the configuration again.
 """
 
 import asyncio
@@ -14,22 +14,39 @@ from typing import IO
 
 import structlog
 
-from receiver.activity import Activity
+from protocols.gpsd import DECODER as GPSD_DECODER
+from protocols.records import GpsFix
+from receiver.activity import Activity, LinkActivity
+from receiver.arrivals import Source
 from receiver.clock import Clock
+from receiver.clock_watch import ClockWatch
+from receiver.config import ConfigError
 from receiver.limits import (
     ACTIVITY_INTERVAL_S,
     DRAIN_S,
     FIRST_DETECTIONS_LOGGED_PER_MINUTE,
-    SERIAL_REOPEN_LONGEST_S,
+    POSITION_STATED_EVERY_S,
+    TICK_S,
 )
-from receiver.links.intake import LinkState, LinkStatus
+from receiver.links import usb_reset
+from receiver.links.intake import LinkStatus
+from receiver.log import configure
+from receiver.notify import Notifier
 from receiver.pipeline import Pipeline
+from receiver.progress import Progress
+from receiver.reload import taken_over
 from receiver.settings import Link, MqttLink, SerialLink, Settings
-from receiver.store.writer import Writer
+from receiver.store.retention import retention_of
+from receiver.store.writer import StoreState, Writer
+from receiver.supervision import RunsForEver, Supervision
+from receiver.whereabouts import GPSD_LINK, STATION_LINK
 
 log = structlog.get_logger()
 
 _SUMMARY_INTERVAL_S = 60.0
+_READY_LOOK_S = 0.1
+_CONFIGURATION_DECODER = "configuration/1"
+_SIGNALS_TO_STOP = (signal.SIGTERM, signal.SIGINT)
 
 
 class StoreInUseError(Exception):
@@ -43,10 +60,21 @@ class Daemon:
         StoreInUseError: from `run`, when another daemon has the store.
     """
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        load: Callable[[], Settings] | None = None,
+        notifier: Notifier | None = None,
+    ) -> None:
+        """`load` reads the configuration again, for SIGHUP; `notifier` tells systemd."""
         self.settings = settings
         self.clock = clock or Clock()
-        self.writer = Writer(Path(settings.store.path), settings.station.id)
+        self.notifier = notifier or Notifier()
+        self.writer = Writer(
+            Path(settings.store.path), settings.station.id, retention=retention_of(settings.store)
+        )
         self.activity = Activity(self.clock.stamp().utc_ns)
         self.pipeline = Pipeline(
             self.clock,
@@ -54,24 +82,45 @@ class Daemon:
             self.activity,
             commit_interval_s=settings.store.commit_interval,
         )
-        self.links: list[LinkStatus] = []
+        self.supervision = Supervision(self._link, reset_of=_reset_of)
+        self.clock_watch = ClockWatch(self.clock, self._keep_gpsd_fix)
+        self._progress = Progress(
+            self.writer, lambda: self.pipeline.waiting_rows, self.supervision.dead
+        )
+        self._load = load
+        self._own_activity = LinkActivity(LinkStatus(STATION_LINK), iter([None]))
+        self._position_stated_at_s = 0.0
+        self._last_minute = ""
+        self._standstill: str | None = None
         self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+
+    @property
+    def links(self) -> list[LinkStatus]:
+        """How each link is, in the order of the configuration."""
+        return self.supervision.statuses
 
     def stop(self) -> None:
         """Ask the daemon to drain and end; safe to call again."""
         self._stop.set()
 
+    def reload(self) -> None:
+        """Ask the daemon to read its configuration again."""
+        self._reload.set()
+
     async def run(self) -> int:
         """Run until `stop` or a signal; return the rows that could not be kept (0 is good)."""
         lock = _lock(Path(self.settings.store.path))
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _SIGNALS_TO_STOP:
             loop.add_signal_handler(number, self._signalled, number)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
         try:
             return await self._run()
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (*_SIGNALS_TO_STOP, signal.SIGHUP):
                 loop.remove_signal_handler(number)
+            self.notifier.close()
             lock.close()
 
     async def _run(self) -> int:
@@ -85,15 +134,19 @@ class Daemon:
             commit_interval_s=self.settings.store.commit_interval,
         )
         self.writer.start()
+        self._state_position()
         self.pipeline.flush()
-        tasks = [asyncio.create_task(self._watched(link)) for link in self.settings.links]
-        tasks.append(asyncio.create_task(self._keep_activity()))
-        tasks.append(asyncio.create_task(self._summarise()))
+        await self.supervision.change(self.settings.links)
+        await self.clock_watch.change(self.settings.clock)
+        watches = (self._keep_activity, self._summarise, self._look_after, self._reload_when_asked)
+        tasks = [asyncio.create_task(_told_if_it_fails(watch)) for watch in watches]
         await self._stop.wait()
+        self.notifier.stopping()
         log.info("station stops", station=station, waiting_rows=self.pipeline.waiting_rows)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(self.supervision.stop(), self.clock_watch.stop())
         self.pipeline.flush(with_activity=True)
         lost = await self.writer.stop(DRAIN_S)
         # What the writer still had to tell the loop is told now.
@@ -107,30 +160,127 @@ class Daemon:
         log.info("asked to stop", signal=signal.Signals(number).name)
         self.stop()
 
-    async def _watched(self, settings: Link) -> None:
-        """Run one link for ever; its failure is its own, whatever it is."""
-        status = LinkStatus(settings.name)
-        self.links.append(status)
-        run = self._link(settings, status)
-        while True:
-            try:
-                await run()
-            except Exception:  # A fault in one link must not end the others.
-                log.exception("link failed by a fault in the program", link=settings.name)
-            status.state = LinkState.FAILED
-            status.listening(now=False)
-            await asyncio.sleep(SERIAL_REOPEN_LONGEST_S)
-
-    def _link(self, settings: Link, status: LinkStatus) -> Callable[[], Awaitable[None]]:
+    def _link(self, settings: Link, status: LinkStatus) -> RunsForEver:
         if isinstance(settings, SerialLink):
             from receiver.links.serial import SerialLink as Serial  # noqa: PLC0415  Loaded if used.
 
-            return Serial(settings, self.pipeline.stream_intake(settings, status), status).run
+            return Serial(settings, self.pipeline.stream_intake(settings, status), status)
         from receiver.links.mqtt import MqttLink as Mqtt  # noqa: PLC0415  Loaded where used.
 
         assert isinstance(settings, MqttLink)  # noqa: S101  There are two kinds.
         intake = self.pipeline.message_intake(settings, status)
-        return Mqtt(settings, intake, status, self.settings.station.id).run
+        return Mqtt(settings, intake, status, self.settings.station.id)
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            self.notifier.reloading()
+            try:
+                await self._read_again()
+            finally:
+                self.notifier.ready()
+
+    async def _read_again(self) -> None:
+        if self._load is None:
+            log.warning("there is no configuration to read again")
+            return
+        try:
+            new = await asyncio.to_thread(self._load)
+        except ConfigError as error:
+            told = log.bind(reason=str(error))
+            told.error("configuration refused; the old one goes on")
+            return
+        old = self.settings
+        self.settings, waiting = taken_over(old, new)
+        for key in waiting:
+            log.warning("setting waits for a restart", key=key)
+        if self.settings.log != old.log:
+            configure(self.settings.log.format, self.settings.log.level)
+        self.pipeline.commit_every(self.settings.store.commit_interval)
+        self.writer.housekeeping.retention = retention_of(self.settings.store)
+        if self.settings.station != old.station:
+            self._state_position()
+        changes = await self.supervision.change(self.settings.links)
+        for name in set(changes.stopped) - set(changes.started):
+            self.activity.end(name)
+        await self.clock_watch.change(self.settings.clock)
+        log.info(
+            "configuration read again",
+            links_kept=",".join(changes.kept),
+            links_stopped=",".join(changes.stopped),
+            links_started=",".join(changes.started),
+        )
+
+    def _state_position(self) -> None:
+        """Put the configured position, or that there is none, into the store.
+
+        Rows take their position from it: see `receiver.whereabouts`.
+        """
+        self._position_stated_at_s = asyncio.get_running_loop().time()
+        station = self.settings.station
+        self._keep_own(
+            GpsFix(latitude=station.latitude, longitude=station.longitude),
+            Source(link=STATION_LINK, decoder=_CONFIGURATION_DECODER),
+        )
+
+    def _keep_gpsd_fix(self, fix: GpsFix) -> None:
+        self._keep_own(fix, Source(link=GPSD_LINK, decoder=GPSD_DECODER))
+
+    def _keep_own(self, fix: GpsFix, source: Source) -> None:
+        self.pipeline.take([fix], source, self.clock.stamp(), self._own_activity)
+
+    async def _look_after(self) -> None:
+        """Look at clock, radios and progress; tell systemd."""
+        notifier = self.notifier
+        tick_s = min(TICK_S, (notifier.watchdog_s or 2 * TICK_S) / 2)
+        if not notifier.is_heard:
+            tick_s = _SUMMARY_INTERVAL_S
+        while self.writer.state is StoreState.OPENING:
+            # A large store is checked for seconds, and links hear meanwhile.
+            self._tell_progress(asyncio.get_running_loop().time())
+            await asyncio.sleep(_READY_LOOK_S)
+        notifier.ready()
+        while True:
+            await self.look(asyncio.get_running_loop().time())
+            await asyncio.sleep(tick_s)
+
+    async def look(self, now_s: float) -> None:
+        """Do what is due at `now_s`, seconds of the loop's clock."""
+        self.clock.look()
+        if self.clock.has_samples:
+            self.pipeline.flush()
+        self.clock_watch.look()
+        await self.supervision.look(now_s)
+        if now_s - self._position_stated_at_s >= POSITION_STATED_EVERY_S:
+            self._state_position()
+        self._tell_progress(now_s)
+        self.notifier.status(self.status_line())
+
+    def _tell_progress(self, now_s: float) -> None:
+        standstill = self._progress.standstill(now_s)
+        if standstill is None:
+            self.notifier.alive()
+        if (standstill is None) is not (self._standstill is None):
+            log.error(
+                "station stands still" if standstill else "station moves again",
+                reason=standstill or self._standstill,
+            )
+        self._standstill = standstill
+
+    def status_line(self) -> str:
+        """Return how the station is, in a line for a technician."""
+        parts = [
+            f"links: {_states(self.links)}",
+            self._last_minute,
+            f"store {self.writer.state}",
+            f"clock {self.clock.quality}",
+            self.clock_watch.gps or "",
+        ]
+        parts += [f"ALARM {alarm}" for alarm in self.supervision.alarms]
+        if self._standstill:
+            parts.append(f"STANDSTILL {self._standstill}")
+        return "; ".join(filter(None, parts))
 
     async def _keep_activity(self) -> None:
         while True:
@@ -144,12 +294,12 @@ class Daemon:
         before = (heard.detections, heard.pulses, heard.unknown_frames, heard.dropped_rows)
         while True:
             await asyncio.sleep(_SUMMARY_INTERVAL_S)
-            self.clock.look()
             now = (heard.detections, heard.pulses, heard.unknown_frames, heard.dropped_rows)
             detections, pulses, unknown, dropped = (
                 after - earlier for after, earlier in zip(now, before, strict=True)
             )
             before = now
+            self._last_minute = f"{detections} detections in the last minute"
             log.info(
                 "last minute",
                 detections=detections,
@@ -167,6 +317,28 @@ class Daemon:
             if quiet > 0:
                 log.info("more tags heard first", tags=quiet)
             heard.first_detections_this_minute = 0
+
+
+async def _told_if_it_fails(watch: Callable[[], Awaitable[None]]) -> None:
+    """Run one of the daemon's own watches; a fault in it is told, and it begins again."""
+    while True:
+        try:
+            await watch()
+        except Exception:
+            log.exception("failed by a fault in the program", what=watch.__name__.strip("_"))
+            await asyncio.sleep(_SUMMARY_INTERVAL_S)
+
+
+def _reset_of(settings: Link) -> Callable[[], Awaitable[str]] | None:
+    """Return what resets the radio of a link on USB."""
+    if not isinstance(settings, SerialLink):
+        return None
+    device = settings.device
+
+    async def reset() -> str:
+        return await asyncio.to_thread(usb_reset.reset, device)
+
+    return reset
 
 
 def _states(links: Sequence[LinkStatus]) -> str:

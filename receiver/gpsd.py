@@ -1,12 +1,11 @@
-"""gpsd read for time and position, for ever: where the station is, and who vouches for its clock."""
+"""gpsd read for ever, for time and position: where the station is, who vouches for its clock."""
 
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
-from structlog.typing import FilteringBoundLogger
 
 from protocols.framing import LineFramer
 from protocols.gpsd import WATCH, fix_of
@@ -15,6 +14,9 @@ from receiver.limits import GPSD_SILENT_AFTER_S, GPSD_TIMEOUT_S, READ_CHUNK_BYTE
 from receiver.links.availability import Availability
 from receiver.links.backoff import Backoff
 from receiver.links.intake import LinkState, LinkStatus
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 DEFAULT_ADDRESS: Final = "localhost:2947"
 """Where `gpsd = "auto"` looks. Source: gpsd(8)."""

@@ -77,7 +77,11 @@ PRUNE_S: Final = 0.05
 Zero, more than came in."""
 
 PRUNE_BELOW: Final = 0.98
-"""Deletions that begin at the bound go on to this part of it, so that they come in few bouts."""
+"""Deletions that begin at the bound, or on a full disk, go on to this part of what there is, so
+that they come in few bouts."""
+
+FULL_DISK_ROWS: Final = 250
+"""A batch that finds no room is halved down to this, so that little room takes what it can."""
 
 DRAIN_S: Final = 8.0
 """How long SIGTERM may take to put what was heard into the store; systemd is told 10 s."""
@@ -138,7 +142,7 @@ CTT station's log, is about 2 kB; a block of zeros after a power cut may have me
 UNPACKED_ALWAYS_BYTES: Final = 64 * 1024 * 1024
 UNPACKED_RATIO: Final = 100
 """A gzip file may unpack to 64 MiB, or to 100 times its size if that is more. Recordings pack 5:1
-to 40:1; a card file full of zeros (25 MB, 1000:1) still passes; a bomb ends here and is reported."""
+to 40:1; a card file full of zeros (25 MB, 1000:1) still passes; a bomb ends here and is told."""
 
 UNKNOWN_LINES_KEPT_PER_FILE: Final = 60
 """Unreadable lines of an imported file that are kept as rows, for each reason; the rest are only
@@ -188,3 +192,54 @@ hold it for 30 s, a check of the store 10 s, a retry comes after 30 s at most.""
 POSITION_STATED_EVERY_S: Final = 86_400.0
 """How often the configured position is put into the store again, so that retention, which deletes
 the oldest rows, leaves one."""
+
+LINK_STOP_S: Final = 3.0
+"""How long a link may take to stop: an MQTT link settles for `MQTT_SETTLE_S`, closing a port takes
+a moment. What takes longer is left behind, so that SIGTERM keeps its ten seconds."""
+
+SINK_BATCH_BYTES: Final = 1024 * 1024
+"""A batch before compression: some 3,000 detections of 330 bytes. It takes 10 ms to compress on a
+PC, 0.3 s on a Pi Zero, in a thread; compressed it is under 100 kB, 10 s at 9.6 kB/s of 2G."""
+
+SINK_READ_CHUNK_ROWS: Final = 500
+"""Rows read from the store before the bytes so far are looked at: with raw frames of 4 KiB as hex,
+4 MB at the very worst."""
+
+SINK_RETRY_FIRST_S: Final = 5.0
+SINK_RETRY_LONGEST_S: Final = 900.0
+"""Back-off of sinks, with the links' policy: a far end that is away for a month is asked 3,000
+times, at 1 kB each 3 MB. An outage ends within a quarter of an hour of the far end's return."""
+
+SINK_RETRY_AFTER_LONGEST_S: Final = 6 * 3600.0
+"""The longest that a far end's own wish to be left alone (Retry-After) is heeded."""
+
+SINK_REQUEST_OVERHEAD_BYTES: Final = 1_000
+"""What a batch costs beside its body, as the daily bound counts: headers, answer, TCP and a share
+of the TLS handshake (about 5 kB each time a connection is made)."""
+
+SINK_SUSPECTS: Final = 8
+"""Rows in a row that a far end may refuse, each alone, before it is the far end that counts as
+wrong and not the rows."""
+
+SINK_CONFIRM_S: Final = 30.0
+"""How long a broker may take over a publication before the connection counts as lost."""
+
+LIVE_ROWS_PER_LOOK: Final = 50
+"""Detections published on the live feed every second at most; it is for eyes, so what is more is
+left out (the batches have everything)."""
+
+MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
+MAX_BATCH_UNPACKED_BYTES: Final = 64 * 1024 * 1024
+"""A collector takes no larger batch, packed and unpacked: sixteen times what a station makes by
+default. With MQTT_BATCHES_IN_FLIGHT of them in memory a collector stays under 0.6 GB whatever
+stations send."""
+
+MQTT_BATCHES_IN_FLIGHT: Final = 8
+"""Batches that a broker may hand to a collector before it acknowledged the first."""
+
+TWO_STORES_WINDOW_S: Final = 48 * 3600.0
+"""Two stores of one station that take turns within this time are two machines with one name."""
+
+RUN_INDEX_INTERVAL_S: Final = 60.0
+"""How often new detections are sorted into runs: one more synced transaction a minute, 2 % of what
+a commit every two seconds writes."""

@@ -17,13 +17,13 @@ class Notifier:
     """Tells systemd; never raises and never blocks: a service manager that hangs is not our end."""
 
     def __init__(self, address: str | None = None, *, watchdog_s: float | None = None) -> None:
-        """`address` is a socket's path or @name, None tells nobody; `watchdog_s` is its patience."""
+        """`address` is a socket's path or @name, None tells nobody; `watchdog_s` its patience."""
         self.watchdog_s = watchdog_s if address else None
         self._address = "\0" + address[1:] if address and address.startswith("@") else address
         self._socket = None
         if self._address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            self._socket.setblocking(False)
+            self._socket.settimeout(0)
         self._status = ""
 
     @classmethod

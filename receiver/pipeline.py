@@ -60,7 +60,7 @@ class Pipeline:
         self.heard = Heard()
         self._writer = writer
         self._activity = activity
-        self._commit_delay_s = commit_interval_s * (1 - COMMIT_TIME_PART)
+        self.commit_every(commit_interval_s)
         self._arrivals: list[Arrival] = []
         self._on_durable: list[Callable[[], None]] = []
         self._arrived_raw_bytes = 0
@@ -68,6 +68,10 @@ class Pipeline:
         self._waiting_raw_bytes = 0
         self._commit_timer: asyncio.TimerHandle | None = None
         self._commit_at = 0.0
+
+    def commit_every(self, commit_interval_s: float) -> None:
+        """Hold what is heard for this long at most, from the next batch on."""
+        self._commit_delay_s = commit_interval_s * (1 - COMMIT_TIME_PART)
 
     @property
     def waiting_rows(self) -> int:
@@ -77,7 +81,7 @@ class Pipeline:
     def stream_intake(self, link: SerialLink, status: LinkStatus) -> "StreamIntake":
         """Return the intake of a serial link."""
         activity = LinkActivity(status, iter([link.antenna]))
-        self._activity.links.append(activity)
+        self._activity.add(activity)
         source_of = registry.entry(link.decoder)
         source = Source(link=link.name, decoder=source_of.identity, antenna=link.antenna)
         return StreamIntake(self, activity, source, source_of)
@@ -85,7 +89,7 @@ class Pipeline:
     def message_intake(self, link: MqttLink, status: LinkStatus) -> "MessageIntake":
         """Return the intake of an MQTT link."""
         activity = LinkActivity(status, (topic.antenna for topic in link.topics))
-        self._activity.links.append(activity)
+        self._activity.add(activity)
         return MessageIntake(self, activity, link)
 
     def take(

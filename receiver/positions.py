@@ -3,10 +3,10 @@
 Between two fixes the position lies on the great circle, as far along as the time is. How wrong it
 can be, for a time t between the fixes a and b (or beyond the last one):
 
-    position_error_m = accuracy + speed × (time to the nearer fix)
+    position_error_m = accuracy + speed x (time to the nearer fix)
 
     accuracy  the worse one of the two fixes; UNTOLD_ACCURACY_M where a receiver does not tell
-    speed     (distance a-b − both accuracies) / (time b − time a), not below 0: what cannot be
+    speed     (distance a-b - both accuracies) / (time b - time a), not below 0: what cannot be
               the receiver's noise. In a gap of more than LONGEST_GAP_S, and before the first and
               after the last fix, nobody watched: there it is the fastest of the whole track.
 
@@ -127,8 +127,7 @@ def distance_m(
     half_up = (to_rad - from_rad) / 2
     half_across = math.radians(to_longitude - from_longitude) / 2
     haversine = (
-        math.sin(half_up) ** 2
-        + math.cos(from_rad) * math.cos(to_rad) * math.sin(half_across) ** 2
+        math.sin(half_up) ** 2 + math.cos(from_rad) * math.cos(to_rad) * math.sin(half_across) ** 2
     )
     return 2 * EARTH_RADIUS_M * math.asin(min(1.0, math.sqrt(haversine)))
 

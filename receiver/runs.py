@@ -17,16 +17,12 @@ exactly once; MotusDev/Motus-TO-DO issues 659 and 985.
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Final, Literal, TypeAlias
-
-import msgspec
+from typing import Final
 
 from protocols.records import Detection
+from receiver.arrivals import RunRow
+from receiver.confidence import Confidence
 from receiver.limits import OPEN_RUNS, STRONG_TAGS
-
-Confidence: TypeAlias = Literal["certain", "likely", "doubtful", "false"]
-CONFIDENCES: tuple[Confidence, ...] = ("certain", "likely", "doubtful", "false")
-"""Best first; `--min-confidence likely` takes the first two."""
 
 RUN_GAP_NS: Final = 600 * 10**9
 """A run ends when its tag was silent for ten minutes: fifteen beeps of the slowest tag measured
@@ -54,27 +50,6 @@ _LONGEST_MULTIPLE: Final = 60
 
 _ID_DIGITS: Final = 8
 _BIT_7: Final = 0x80808080
-
-
-class RunVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as it stands."""
-
-    run: int
-    """Its number within this tracker."""
-    protocol: str
-    tag_id: str
-    place: str
-    """The antenna, or the relay that passed the detections on."""
-    first_ns: int
-    last_ns: int
-    detections: int
-    verified: int
-    """Detections whose checksum held."""
-    interval_s: float | None
-    """The beep interval that its gaps are multiples of; None where they are not regular."""
-    confidence: Confidence
-    reason: str
-    """Why, in kebab case: `verified-repeatedly`, `bit-7-of-344C2A55`…"""
 
 
 class _Tag:
@@ -110,6 +85,7 @@ class _Run:
         "id_legal",
         "integrities",
         "last_ns",
+        "last_sent_ns",
         "number",
         "place",
         "protocol",
@@ -123,6 +99,7 @@ class _Run:
         self.place = place
         self.id_legal = detection.id_legal
         self.first_ns = self.last_ns = at_ns
+        self.last_sent_ns = 0
         self.integrities = {"verified": 0, "repaired": 0, "unverified": 0, "failed": 0}
         self.gaps_s: deque[float] = deque(maxlen=_GAPS_KEPT)
         self.changed = True
@@ -131,9 +108,10 @@ class _Run:
     def detections(self) -> int:
         return sum(self.integrities.values())
 
-    def heard(self, integrity: str, at_ns: int) -> None:
+    def heard(self, integrity: str, at_ns: int, sent_ns: int) -> None:
         if self.detections:
-            self.gaps_s.append(abs(at_ns - self.last_ns) / 1e9)
+            self.gaps_s.append(abs(sent_ns - self.last_sent_ns) / 1e9)
+        self.last_sent_ns = sent_ns
         self.integrities[integrity] += 1
         self.first_ns = min(self.first_ns, at_ns)
         self.last_ns = max(self.last_ns, at_ns)
@@ -141,7 +119,10 @@ class _Run:
 
 
 class RunTracker:
-    """Sorts detections into runs and judges them; bounded, pure of I/O, no clock of its own."""
+    """Sorts detections into runs and judges them; bounded, pure of I/O, no clock of its own.
+
+    The rows that it returns are the runs' verdicts as they stand; `number` is the tracker's own.
+    """
 
     def __init__(self, known_tags: Iterable[str] = ()) -> None:
         """`known_tags` is the station's list: ids that are deployed somewhere."""
@@ -149,13 +130,17 @@ class RunTracker:
         self._runs: dict[tuple[str, str], _Run] = {}
         self._tags: dict[str, _Tag] = {}
         self._strong: dict[str, int] = {}
-        self._closed: list[RunVerdict] = []
+        self._closed: list[RunRow] = []
         self._next_number = 1
 
-    def heard(self, detection: Detection, place: str, at_ns: int) -> int:
+    def heard(
+        self, detection: Detection, place: str, at_ns: int, sent_ns: int | None = None
+    ) -> int:
         """Take one detection, return the number of its run.
 
-        `at_ns` is on any one clock of the place; late and repeated times are allowed.
+        `at_ns` is when the station heard it; late and repeated times are allowed. `sent_ns` is the
+        relay's own time of it, where one that keeps detections for a while passed it on: only the
+        gaps between such times are used.
         """
         key = (detection.tag_id, place)
         run = self._runs.pop(key, None)
@@ -167,13 +152,13 @@ class RunTracker:
             self._next_number += 1
         # The order of the mapping is that of the last detection: the oldest run is the first.
         self._runs[key] = run
-        run.heard(detection.integrity, at_ns)
+        run.heard(detection.integrity, at_ns, at_ns if sent_ns is None else sent_ns)
         self._note_tag(detection, at_ns)
         if len(self._runs) > OPEN_RUNS:
             self._close(self._runs.pop(next(iter(self._runs))))
         return run.number
 
-    def verdicts(self, now_ns: int) -> list[RunVerdict]:
+    def verdicts(self, now_ns: int) -> list[RunRow]:
         """Return the runs whose verdict may have changed since last asked; end those gone silent.
 
         Runs still open are judged anew each time: a mutilation may be known as such only when its
@@ -188,7 +173,11 @@ class RunTracker:
                 run.changed = False
         return verdicts
 
-    def end(self) -> list[RunVerdict]:
+    def open_numbers(self) -> set[int]:
+        """Return the numbers of the runs that may go on."""
+        return {run.number for run in self._runs.values()}
+
+    def end(self) -> list[RunRow]:
         """End all runs and return the verdicts that were not returned yet."""
         for run in self._runs.values():
             self._close(run)
@@ -225,16 +214,16 @@ class RunTracker:
                 del self._strong[tag_id]
                 self._tags[tag_id].is_strong = False
 
-    def _verdict(self, run: _Run) -> RunVerdict:
+    def _verdict(self, run: _Run) -> RunRow:
         interval_s = regular_interval_s(run.gaps_s)
         confidence, reason = self._judge(run, interval_s)
-        return RunVerdict(
-            run=run.number,
+        return RunRow(
+            number=run.number,
             protocol=run.protocol,
             tag_id=run.tag_id,
             place=run.place,
-            first_ns=run.first_ns,
-            last_ns=run.last_ns,
+            first_utc_ns=run.first_ns,
+            last_utc_ns=run.last_ns,
             detections=run.detections,
             verified=run.integrities["verified"],
             interval_s=interval_s,
@@ -296,17 +285,6 @@ def _judge_without_checksum(
     else:
         verdict = "false", "checksum-failed"
     return verdict
-
-
-def of_detection(run_confidence: Confidence, integrity: str) -> Confidence:
-    """Return the confidence of one detection of a run.
-
-    A packet whose checksum failed is at most `likely`, however certain its run: the id is right,
-    the packet is not.
-    """
-    if integrity == "failed" and run_confidence == "certain":
-        return "likely"
-    return run_confidence
 
 
 def mutilation(number: int, strong: int) -> str | None:

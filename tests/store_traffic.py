@@ -7,15 +7,18 @@ from pathlib import Path
 from protocols.records import Detection
 from receiver.arrivals import Arrival, Source, Stamp
 
+_connect = sqlite3.connect
+"""As it is before a test lets it fail."""
+
 SOURCE = Source(link="ch1", decoder="ctt/1", antenna="north")
 AT_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
 
 
 def numbered(number: int) -> Arrival:
-    """Return the detection of a number: 60 tags take turns, one beep a second."""
+    """Return the detection of a number: 6 tags take turns, one beep a second."""
     detection = Detection(
         protocol="ctt-434",
-        tag_id=f"{number % 60:08X}",
+        tag_id=f"{number % 6:08X}",
         integrity="verified",
         rssi_dbm=-60 - number % 40,
         raw=b"%d" % number,
@@ -31,7 +34,7 @@ def numbers(wanted: Iterable[int]) -> list[Arrival]:
 
 def stored(path: Path) -> list[int]:
     """Return the numbers of the detections in a store, in order of `seq`."""
-    connection = sqlite3.connect(path)
+    connection = _connect(path)
     try:
         return [
             int(raw) for (raw,) in connection.execute("SELECT raw FROM detections ORDER BY seq")
@@ -42,7 +45,7 @@ def stored(path: Path) -> list[int]:
 
 def is_sound(path: Path) -> bool:
     """Return whether SQLite finds nothing wrong, the indexes included."""
-    connection = sqlite3.connect(path)
+    connection = _connect(path)
     try:
         return bool(connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok")
     finally:

@@ -17,7 +17,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 STARTS_THE_SIMULATOR = frozenset({"receiver.cli.simulate", "receiver.cli.demo"})
 
 FLOORS = (
-    ("arrivals", "settings", "config", "limits", "log"),
+    ("arrivals", "settings", "config", "toml_tables", "limits", "log"),
     (
         "store",
         "links",
@@ -35,6 +35,9 @@ FLOORS = (
         "escalation",
         "notify",
         "progress",
+        "clock_watch",
+        "reload",
+        "supervision",
     ),
     (
         "pipeline",

@@ -61,6 +61,21 @@ class Burst(msgspec.Struct, frozen=True, kw_only=True, eq=False, gc=False):
     noise_db: float | None
     slop_ms: float
 
+    def measurements(self, interval_error_ms: float | None = None) -> dict[str, float | int]:
+        """Return what a detection's `measurements` tell of the burst; absent is left out."""
+        told: dict[str, float | int] = {
+            "pulse_count": self.pulse_count,
+            "signal_db": self.signal_db,
+            "signal_sd_percent": self.signal_sd_percent,
+            "frequency_sd_hz": self.frequency_sd_hz,
+            "slop_ms": self.slop_ms,
+        }
+        if self.noise_db is not None:
+            told["noise_db"] = self.noise_db
+        if interval_error_ms is not None:
+            told["interval_error_ms"] = interval_error_ms
+        return told
+
 
 def _mean_level(levels_db: list[float | None]) -> float | None:
     powers = [

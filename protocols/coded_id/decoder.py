@@ -199,7 +199,7 @@ class AntennaDecoder:
                 continue
             if not settlement.is_variant(candidate):
                 self._bursts_seen += 1
-                run = settlement.runs.fitting(candidate)
+                run = settlement.expecting(candidate)
                 settlement.events.append(
                     BurstSeen(
                         burst=candidate.burst,

@@ -113,6 +113,10 @@ class Run:
         error_ns = since_ns - intervals * self.interval_ns
         return error_ns if abs(error_ns) <= self._phase_ns + since_ns * self._drift else None
 
+    def has_seen(self, time_ns: int) -> None:
+        """Expect the burst after the one at `time_ns`, which fits but is not settled."""
+        self.expected = max(self.expected, round((time_ns - self.last_ns) / self.interval_ns) + 1)
+
     def take(self, burst: Burst) -> float:
         """Append `burst`, which fits; return its interval error in ms (see `bursts`)."""
         since_ns = burst.time_ns - self.last_ns

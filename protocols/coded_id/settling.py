@@ -1,4 +1,4 @@
-"""From bursts that may be to runs that are: claims are settled, runs opened, continued and ended."""
+"""From bursts that may be to runs that are: settles claims, opens, continues and ends runs."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -41,6 +41,14 @@ class Settlement:
             if other.code is candidate.code and other.shares_pulses_with(candidate):
                 return True
         return False
+
+    def expecting(self, candidate: Candidate) -> Run | None:
+        """Return the run that `candidate` would continue, which now expects the one after."""
+        run = self.runs.fitting(candidate)
+        if run is not None:
+            run.has_seen(candidate.time_ns)
+            self._schedule(run)
+        return run
 
     def add(self, candidate: Candidate) -> None:
         """Let `candidate` wait for its rivals."""
@@ -139,7 +147,9 @@ class Settlement:
         candidate.claim()
         burst = candidate.burst
         error_ms = run.take(burst)
-        self._schedule(run)
+        if run.due_ns < candidate.time_ns + run.interval_ns:
+            # Else the next burst was scheduled when this one was seen.
+            self._schedule(run)
         if run.is_listed:
             self.events.append(
                 RunContinued(

@@ -24,7 +24,7 @@ BUCKETS: Final = 32
 
 MAX_DRIFT: Final = 500e-6
 """The crystals of such boards are off by 10 to 100 ppm; five times that leaves room for the host's
-own and for the cold. Frames that a buffer lets go all at once look like any drift: this bounds it."""
+own and for the cold. It bounds what a buffer that lets its frames go all at once looks like."""
 
 MIN_SPAN_NS: Final = 150e9
 """Below this span 20 ms of jitter look like more than 100 ppm of drift: the last drift is kept."""
@@ -137,9 +137,12 @@ def _turns_right(first: _Point, second: _Point, third: _Point) -> bool:
 class UptimeClock:
     """Maps `uptime_us` of one receiver to nanoseconds of the host's monotonic clock.
 
-    Feed it each frame that is no repetition (`heard`), each HELLO (`boot_count`) and each TIME echo
-    (`echoed`). Memory is bounded by `BUCKETS`. Within 1 ms after some minutes, where frames come
-    once a second with up to 20 ms of jitter and a token goes out every ten seconds.
+    Feed it each HELLO (`boot_count`), each TIME echo (`echoed`) and each other frame (`heard`), but
+    none that `SequenceCounter` calls `repeated` or `late`: their uptime is of long ago. What it
+    calls `boot` is a `begin_boot` here. Memory is bounded by `BUCKETS`.
+
+    Half an hour after the first frame it is within 1 ms, where a frame a second comes with up to
+    20 ms of jitter and 50 ppm of drift, and a token goes out every ten to sixty seconds.
     """
 
     def __init__(self) -> None:

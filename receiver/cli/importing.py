@@ -13,8 +13,10 @@ import click
 from receiver.import_rows import rows_told
 from receiver.importing import FileReport, Importer, expand
 from receiver.recorded_kinds import station_of
+from receiver.run_index import index_runs
 from receiver.store.database import Store
 from receiver.store.errors import StoreError
+from receiver.store.lock import is_held
 
 
 @click.command(
@@ -52,6 +54,8 @@ def import_command(files: Sequence[Path], db: Path, station: str | None) -> None
     try:
         with Store.open(db, station_id=told_station) as store:
             reports = _import_all(store, paths)
+            if not is_held(db):  # A running daemon sorts them itself.
+                index_runs(store)
     except (StoreError, sqlite3.Error) as error:
         raise click.ClickException(
             f"{error}. What was imported before this is kept: mend it and run the same again."

@@ -8,6 +8,7 @@ import click
 
 from receiver.cli.options import UtcTime, db_option, explained
 from receiver.cli.tables import OutputFormat, print_rows
+from receiver.confidence import CONFIDENCES, Confidence
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -18,6 +19,8 @@ _DETECTION_COLUMNS = (
     "antenna",
     "tag_id",
     "integrity",
+    "confidence",
+    "run",
     "rssi_dbm",
     "snr_db",
     "relay_id",
@@ -75,6 +78,13 @@ def _filters(*, tag: bool) -> Callable[[_Command], _Command]:
 
 @click.command("detections")
 @_filters(tag=True)
+@click.option(
+    "--min-confidence",
+    type=click.Choice(CONFIDENCES),
+    default="false",
+    show_default=True,
+    help="The least that is printed; nothing is ever deleted for it.",
+)
 @explained
 def detections_command(
     *,
@@ -84,6 +94,7 @@ def detections_command(
     antenna: str | None,
     output_format: OutputFormat,
     tag_id: str | None,
+    min_confidence: Confidence,
 ) -> None:
     """Print detections, in the order they were kept.
 
@@ -93,7 +104,13 @@ def detections_command(
     """
     from receiver.store.queries import DETECTION_KEYS, DetectionFilter, Reader
 
-    wanted = DetectionFilter(since_utc_ns=since, until_utc_ns=until, tag_id=tag_id, antenna=antenna)
+    wanted = DetectionFilter(
+        since_utc_ns=since,
+        until_utc_ns=until,
+        tag_id=tag_id,
+        antenna=antenna,
+        min_confidence=min_confidence,
+    )
     columns = _DETECTION_COLUMNS if output_format == "table" else DETECTION_KEYS
     with Reader(db) as reader:
         print_rows(reader.detections(wanted), columns, output_format)

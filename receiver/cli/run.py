@@ -2,10 +2,14 @@
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from receiver.cli.options import config_option, explained
+
+if TYPE_CHECKING:
+    from receiver.settings import Settings
 
 
 @click.command("run")
@@ -14,7 +18,8 @@ from receiver.cli.options import config_option, explained
 def run_command(config_path: Path) -> None:
     """Run the station: hear what is configured and keep it, until stopped.
 
-    SIGTERM (or Ctrl-C) puts what was heard into the store and ends within ten seconds.
+    SIGTERM (or Ctrl-C) puts what was heard into the store and ends within ten seconds. SIGHUP reads
+    the configuration again: links that did not change run on, a wrong one is refused.
 
     Example:  stopover run -c stopover.toml
     """
@@ -22,19 +27,18 @@ def run_command(config_path: Path) -> None:
 
     from receiver import config, log
     from receiver.daemon import Daemon, StoreInUseError
+    from receiver.notify import Notifier
 
-    settings = config.load(config_path)
-    if not settings.links:
-        raise config.ConfigError(
-            f"{config_path}: links: the station hears nothing; add a [[links]] section"
-            " (`stopover ports` shows the radios)"
-        )
+    settings = _load(config_path)
     log.configure(settings.log.format, settings.log.level)
     for warning in config.warnings(settings):
         structlog.get_logger().warning("configuration", note=warning)
 
     async def station() -> int:
-        return await Daemon(settings).run()
+        daemon = Daemon(
+            settings, load=lambda: _load(config_path), notifier=Notifier.from_environment()
+        )
+        return await daemon.run()
 
     try:
         rows_lost = asyncio.run(station())
@@ -42,3 +46,16 @@ def run_command(config_path: Path) -> None:
         raise click.ClickException(str(error)) from error
     if rows_lost:
         raise click.ClickException(f"{rows_lost} rows could not be kept: see the log")
+
+
+def _load(config_path: Path) -> "Settings":
+    """Read and check the configuration of a station that is to hear something."""
+    from receiver import config
+
+    settings = config.load(config_path)
+    if not settings.links:
+        raise config.ConfigError(
+            f"{config_path}: links: the station hears nothing; add a [[links]] section"
+            " (`stopover ports` shows the radios)"
+        )
+    return settings

@@ -1,6 +1,5 @@
 """`stopover status`: how the station is, from its store."""
 
-import fcntl
 import shutil
 from pathlib import Path
 from typing import Any
@@ -50,6 +49,7 @@ def status_command(db: Path, *, as_json: bool) -> None:
 
 
 def _status(reader: Any) -> dict[str, Any]:  # noqa: ANN401  Its module is imported by the command.
+    from receiver.store.lock import is_held
     from receiver.store.queries import iso_utc
     from receiver.store.schema import CLOCK_QUALITIES
 
@@ -58,7 +58,7 @@ def _status(reader: Any) -> dict[str, Any]:  # noqa: ANN401  Its module is impor
     return {
         "station": reader.station_id,
         "store_uuid": reader.store_uuid,
-        "running": _is_running(reader.path),
+        "running": is_held(reader.path),
         "clock": sample
         and {
             "time": iso_utc(sample["utc_ns"]),
@@ -75,15 +75,3 @@ def _status(reader: Any) -> dict[str, Any]:  # noqa: ANN401  Its module is impor
 
 def _level(rssi_dbm: float | None) -> str:
     return "-" if rssi_dbm is None else f"{rssi_dbm} dBm"
-
-
-def _is_running(db: Path) -> bool:
-    """Return whether a daemon holds the store's lock."""
-    try:
-        with db.with_name(db.name + ".lock").open(encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False

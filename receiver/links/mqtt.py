@@ -1,4 +1,4 @@
-"""An MQTT link: the one module that knows aiomqtt and the paho client beneath it.
+"""An MQTT link: messages in, acknowledged only when they are kept.
 
 What it promises, and what not:
 
@@ -18,18 +18,13 @@ What it promises, and what not:
 
 import asyncio
 import contextlib
-import logging
-import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import aiomqtt
 import structlog
 from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.client import MQTTMessage
-from paho.mqtt.reasoncodes import ReasonCode
 
 from receiver.limits import (
     LINK_QUIET_AFTER_S,
@@ -38,6 +33,7 @@ from receiver.limits import (
     MQTT_SETTLE_S,
     MQTT_TIMEOUT_S,
 )
+from receiver.links import broker
 from receiver.links.availability import Availability
 from receiver.links.backoff import Backoff
 from receiver.links.intake import LinkStatus, MessageIntake
@@ -48,29 +44,6 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 _QOS: Final = 1
-
-_SUBSCRIBE_FAILURE: Final = 0x80
-"""Source: MQTT 3.1.1, 3.9.3: the return code of a subscription that was refused."""
-
-_SERVER_UNAVAILABLE: Final = "Server unavailable"
-"""The one refusal that time may mend. Source: MQTT 3.1.1, 3.2.2.3: return code 3."""
-
-_PORT: Final = 1883
-_TLS_PORT: Final = 8883
-
-_library_log = logging.getLogger("receiver.links.mqtt.library")
-# The libraries log each failure that they also raise; the link tells it once, in its own words.
-_library_log.setLevel(logging.CRITICAL)
-
-
-class _ConnectError(Exception):
-    """A connection that could not be made; `advice` says what to do."""
-
-    def __init__(self, reason: str, advice: str, *, refused: bool = False) -> None:
-        super().__init__(reason)
-        self.advice = advice
-        self.refused = refused
-        """The far end said no: trying again soon mends nothing."""
 
 
 class MqttLink:
@@ -118,7 +91,7 @@ class MqttLink:
             client = await self._client()
             connection = _Connection(client, self._intake, self.status, self._quiet_watch)
             try:
-                await self._connect(client)
+                await broker.connect(client, self._settings.broker)
                 await self._subscribe(client)
                 self._backoff.works()
                 with contextlib.suppress(StopAsyncIteration):
@@ -130,69 +103,30 @@ class MqttLink:
                 self.status.listening(now=False)
                 self._quiet_watch.stop()
                 await connection.close()
-        except _ConnectError as error:
+        except broker.ConnectError as error:
             self._availability.lost(str(error), error.advice)
             return self._backoff.refused() if error.refused else self._backoff.failed()
         except aiomqtt.MqttError as error:
             self._availability.lost(
-                f"{self._settings.broker}: connection lost: {_words(error)}",
+                f"{self._settings.broker}: connection lost: {broker.words(error)}",
                 f"is the broker up? Does another client use the id {self._client_id}?",
             )
         return self._backoff.failed()
 
     async def _client(self) -> aiomqtt.Client:
-        """Return a client made from the settings and from what their files hold now.
-
-        Raises:
-            _ConnectError: a file cannot be used.
-        """
-        settings = self._settings
-        address = urlsplit(settings.broker)
-        tls = address.scheme == "mqtts"
-        try:
-            password = await asyncio.to_thread(_password, settings)
-            context = await asyncio.to_thread(_tls_context, settings) if tls else None
-            port = address.port or (_TLS_PORT if tls else _PORT)
-        except (OSError, ValueError) as error:
-            raise _ConnectError(
-                f"{settings.broker}: {error}", "check the files and the port that the link names"
-            ) from error
-        return aiomqtt.Client(
-            address.hostname or "",
-            port,
-            username=settings.username,
-            password=password,
+        return await broker.client(
+            self._settings,
             identifier=self._client_id,
             clean_session=False,
-            keepalive=self._keepalive_s,
-            timeout=self._timeout_s,
-            tls_context=context,
-            logger=_library_log,
+            keepalive_s=self._keepalive_s,
+            timeout_s=self._timeout_s,
         )
-
-    async def _connect(self, client: aiomqtt.Client) -> None:
-        broker = self._settings.broker
-        try:
-            # `_Connection.close` leaves it, also where this fails, which `async with` would not.
-            await client.__aenter__()
-        except aiomqtt.MqttCodeError as error:
-            said = str(error.rc) if isinstance(error.rc, ReasonCode) else str(error)
-            raise _ConnectError(
-                f"{broker}: the broker refuses us: {said}",
-                "check username, password_file and client_id, and the broker's own log",
-                refused=said != _SERVER_UNAVAILABLE,
-            ) from error
-        except (aiomqtt.MqttError, ValueError, OverflowError) as error:
-            advice = "check ca_file, and that the broker's certificate bears its host's name"
-            if "certificate" not in str(error).lower():
-                advice = "is the broker up, its address right, the network there?"
-            raise _ConnectError(f"{broker}: {_words(error)}", advice) from error
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         """Subscribe to every topic; tell the refused ones.
 
         Raises:
-            _ConnectError: the broker refused all of them.
+            broker.ConnectError: the broker refused all of them.
             aiomqtt.MqttError: the connection ended.
         """
         refused = []
@@ -202,11 +136,11 @@ class MqttLink:
             except ValueError:
                 refused.append(topic.topic)
             else:
-                refused += [topic.topic for code in codes if _is_refusal(code)]
+                refused += [topic.topic for code in codes if broker.is_refusal(code)]
         if refused:
             self.status.turned_away["subscription_refused"] += len(refused)
         if len(refused) == len(self._settings.topics):
-            raise _ConnectError(
+            raise broker.ConnectError(
                 f"{self._settings.broker}: the broker refuses every subscription",
                 "let this user read the topics in the broker's access list",
                 refused=True,
@@ -298,52 +232,5 @@ class _Connection:
     async def close(self) -> None:
         """Disconnect, also from a broker that never answered."""
         self._takes_messages = False
-        connected = self._paho.is_connected()
-        with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
-            if connected:
-                async with asyncio.timeout(1.0):
-                    await self._client.__aexit__(None, None, None)
-            else:
-                self._paho.disconnect()
+        await broker.disconnect(self._client)
         self._is_open = False
-        ended = self._client._disconnected  # noqa: SLF001  Else asyncio complains that nobody looked.
-        if ended.done() and not ended.cancelled():
-            ended.exception()
-
-
-def _words(error: Exception) -> str:
-    """Return what happened, where the library only says where it noticed."""
-    cause = error.__cause__
-    if isinstance(cause, aiomqtt.MqttCodeError) and isinstance(cause.rc, ReasonCode):
-        return str(cause.rc)
-    said = str(cause or error)
-    return "the broker does not answer" if said == "Operation timed out" else said
-
-
-def _is_refusal(code: int | ReasonCode) -> bool:
-    return code.is_failure if isinstance(code, ReasonCode) else code >= _SUBSCRIBE_FAILURE
-
-
-def _password(settings: MqttSettings) -> str | None:
-    """Return the first line of the password file.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is no UTF-8 text.
-    """
-    if settings.password_file is None:
-        return None
-    lines = Path(settings.password_file).read_text(encoding="utf-8").splitlines()
-    return lines[0] if lines else ""
-
-
-def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
-    """Return the TLS settings: the broker's certificate and name are checked, always.
-
-    Raises:
-        OSError: a file cannot be read or holds no certificate or key.
-    """
-    context = ssl.create_default_context(cafile=settings.ca_file)
-    if settings.certificate_file is not None:
-        context.load_cert_chain(settings.certificate_file, settings.key_file)
-    return context

@@ -4,7 +4,7 @@ import datetime as dt
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -12,7 +12,8 @@ from typing import Self
 import msgspec
 from sqlite_utils import Database
 
-from receiver.arrivals import ActivityRow, Arrival, ClockSample
+from receiver.arrivals import ActivityRow, Arrival, ClockSample, RunRow
+from receiver.confidence import CONFIDENCES
 from receiver.limits import MAX_UNKNOWN_FRAMES
 from receiver.store.errors import (
     StoreDamagedError,
@@ -21,6 +22,7 @@ from receiver.store.errors import (
     StoreNewerError,
 )
 from receiver.store.interning import Interning
+from receiver.store.outbox import SinkNote, write_note
 from receiver.store.rows import INSERTS, Row, RowMaker
 from receiver.store.schema import CLOCK_QUALITIES, migrations
 
@@ -107,6 +109,7 @@ class Store:
         try:
             yield self.connection
             self.connection.execute("COMMIT")
+            self.row_maker.committed()
         except BaseException:
             self.row_maker.forget()
             if self.connection.in_transaction:
@@ -134,20 +137,14 @@ class Store:
                 (MAX_UNKNOWN_FRAMES,),
             )
 
-    def acknowledge(self, marks: Mapping[str, int], now_utc_ns: int) -> None:
-        """Move the marks of sinks up to what their far ends have; call it inside `transaction`.
+    def note_sinks(self, notes: Iterable[SinkNote], now_utc_ns: int) -> None:
+        """Write what happened to sinks; call it inside `transaction`.
 
-        A mark never goes back, and never beyond the last `seq` that was given out: what is heard
-        later must not count as acknowledged.
+        Notes about another store are void, since its numbers mean other rows.
         """
-        self.connection.executemany(
-            "INSERT INTO sink_marks (sink, acknowledged_seq, updated_utc_ns) VALUES (?1,"
-            " min(?2, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'detections'), 0)),"
-            " ?3) ON CONFLICT (sink) DO UPDATE SET"
-            " acknowledged_seq = max(acknowledged_seq, excluded.acknowledged_seq),"
-            " updated_utc_ns = excluded.updated_utc_ns",
-            [(sink, seq, now_utc_ns) for sink, seq in marks.items()],
-        )
+        for note in notes:
+            if note.store_uuid in (None, self.store_uuid):
+                write_note(self.connection, note, now_utc_ns)
 
     def add_clock_sample(self, sample: ClockSample) -> None:
         """Keep one pair of the two clocks; call it inside `transaction`."""
@@ -163,12 +160,44 @@ class Store:
             ),
         )
 
+    def put_run(self, run: RunRow) -> None:
+        """Keep a run as it stands; call it inside `transaction`, before its first detections."""
+        run_id = self.write_run(run, self.row_maker.run_id(run.number))
+        self.row_maker.remember_run(run.number, run_id)
+
+    def write_run(self, run: RunRow, run_id: int | None) -> int:
+        """Write a run under `run_id`, or as a new one; return its id. Inside `transaction`."""
+        cursor = self.connection.execute(
+            "INSERT OR REPLACE INTO runs (id, protocol, tag, place, first_utc_ns, last_utc_ns,"
+            " detections, verified, missed, interval_s, interval_error_ms, confidence, reason)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                run_id,
+                run.protocol,
+                self.row_maker.text_number(run.tag_id),
+                run.place,
+                run.first_utc_ns,
+                run.last_utc_ns,
+                run.detections,
+                run.verified,
+                run.missed,
+                run.interval_s,
+                run.interval_error_ms,
+                CONFIDENCES.index(run.confidence),
+                run.reason,
+            ),
+        )
+        if cursor.lastrowid is None:
+            raise sqlite3.IntegrityError("the run was given no id")
+        return cursor.lastrowid
+
     def put_activity(self, row: ActivityRow) -> None:
         """Keep what an antenna did in an hour so far; call it inside `transaction`."""
         self.connection.execute(
             "INSERT OR REPLACE INTO activity (hour_utc_s, session, link, antenna, listening_s,"
-            " frames, detections, pulses, noise_dbm, rejects)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " frames, detections, pulses, noise_dbm, rejects, revision)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            " (SELECT coalesce(max(revision), 0) + 1 FROM activity))",
             (
                 row.hour_utc_s,
                 row.session,

@@ -14,6 +14,9 @@ from receiver.store.retention import Retention, prune, used_bytes
 
 log = structlog.get_logger()
 
+_UNBOUNDED_PAGES = 2**30
+"""512 GB of pages of 512 bytes: more than a disk has."""
+
 
 class Housekeeping:
     """Deletes what retention lets go, and keeps the reserve that makes deleting possible."""
@@ -23,20 +26,21 @@ class Housekeeping:
         self.reserve = reserve
         self.rows_pruned: Counter[str] = Counter()
         """Since the start: `acknowledged` and `unacknowledged` rows."""
-        self._told_no_reserve = False
+        self._is_bounded = False
         self._told_over_size = False
         self._is_pruning = False
 
-    def begin(self) -> None:
-        """Take the reserve, where the disk has room for it twice."""
-        kept = self.reserve.take(leaving_bytes=self.reserve.size_bytes)
-        if not kept and not self._told_no_reserve:
-            self._told_no_reserve = True
-            log.warning(
-                "no room for the reserve that lets old rows be deleted when the disk is full",
-                path=str(self.reserve.path),
-                do="free space on this disk",
-            )
+    def begin(self, store: Store) -> None:
+        """Take the reserve; call it once a store is opened.
+
+        While the reserve is not held, the file may not grow: rows go into pages that deletions
+        freed, or wait. Else the log could fill up with pages that find no place in the file, and
+        not even a deletion could be written any more.
+        """
+        held = self.reserve.take()
+        pages = _UNBOUNDED_PAGES if held else 1  # SQLite makes of 1 what the file has now.
+        store.connection.execute(f"PRAGMA max_page_count = {pages}").fetchone()
+        self._is_bounded = not held
 
     def keep_to_size(self, store: Store, is_awaited: Callable[[], bool]) -> None:
         """Delete the oldest rows while the store is over its size.
@@ -47,8 +51,8 @@ class Housekeeping:
         Raises:
             sqlite3.Error: disk full, I/O error; nothing was deleted in this step.
         """
-        if not self.reserve.is_held:
-            self.begin()
+        if self._is_bounded:
+            self.begin(store)
         most = self.retention.max_bytes
         if most is None:
             return
@@ -66,23 +70,24 @@ class Housekeeping:
                 break
         self._tell_pruned(rows, "the store has reached its size")
 
-    def make_room(self, store: Store, note_marks: Callable[[], None]) -> bool:
+    def make_room(self, store: Store, note_sinks: Callable[[], None]) -> bool:
         """Delete what may go on a full disk; return whether there are free pages to write to.
 
-        `note_marks` writes acknowledgements that have not reached the store: they decide what may
+        `note_sinks` writes acknowledgements that have not reached the store: they decide what may
         go.
         """
         rows: Counter[str] = Counter()
         with self.reserve.opened():
             try:
-                note_marks()
-                deadline = time.monotonic() + PRUNE_S
-                while self._prune(store, rows) and time.monotonic() < deadline:
+                note_sinks()
+                enough = used_bytes(store.connection) * PRUNE_BELOW
+                while self._prune(store, rows) and used_bytes(store.connection) > enough:
                     pass
                 # The log can then begin anew in the space that it has.
                 store.connection.execute("PRAGMA wal_checkpoint").fetchone()
             except sqlite3.Error as error:
                 log.debug("no room made", reason=str(error))
+        self.begin(store)
         self._tell_pruned(rows, "the disk is full")
         return rows.total() > 0
 

@@ -1,4 +1,4 @@
-"""Repeated text as small numbers."""
+"""Repeated text as small numbers, and runs as the store numbers them."""
 
 import sqlite3
 
@@ -18,11 +18,32 @@ class Interning:
         self._connection = connection
         self._texts: dict[str, int] = {}
         self._sources: dict[tuple[Source, str | None, str | None], int] = {}
+        self._runs: dict[int, int] = {}
+        self._runs_not_committed: list[int] = []
 
     def forget(self) -> None:
-        """Ask the store again for every number."""
+        """Ask the store again for every number; runs not yet committed have none."""
         self._texts.clear()
         self._sources.clear()
+        for number in self._runs_not_committed:
+            self._runs.pop(number, None)
+        self._runs_not_committed.clear()
+
+    def committed(self) -> None:
+        """Take the numbers given out since the last commit as lasting."""
+        self._runs_not_committed.clear()
+
+    def remember_run(self, number: int, run_id: int) -> None:
+        """Take `run_id` as the store's number of a run of this process."""
+        if number not in self._runs:
+            self._runs_not_committed.append(number)
+            if len(self._runs) >= INTERNED_TEXTS_CACHED:
+                del self._runs[next(iter(self._runs))]
+        self._runs[number] = run_id
+
+    def run(self, number: int) -> int | None:
+        """Return the store's number of a run of this process, None where it has none yet."""
+        return self._runs.get(number)
 
     def text(self, text: str) -> int:
         """Return the number of `text`, which is stored if it is new."""

@@ -38,7 +38,7 @@ def m003(
     db.execute("DROP VIEW boot_clocks")
     db.execute(_INDEX)
     for table, (columns, joins) in columns_and_joins.items():
-        execute_each(db, _readable(table, columns, joins, qualities))
+        execute_each(db, readable(table, columns, joins, qualities))
 
 
 def _good_sample(nearest: str, order: str) -> str:
@@ -49,7 +49,8 @@ def _good_sample(nearest: str, order: str) -> str:
         ORDER BY mono_ns {order} LIMIT 1) END"""
 
 
-def _readable(table: str, columns: str, joins: str, qualities: str) -> str:
+def readable(table: str, columns: str, joins: str, qualities: str) -> str:
+    """Return the statement that makes the view of `table` with corrected times."""
     since = "(row.mono_ns - earlier.mono_ns)"
     between = "(later.mono_ns - earlier.mono_ns)"
     drift = f"((later.utc_ns - earlier.utc_ns) - {between})"

@@ -8,6 +8,14 @@ from typing import Any, Self
 
 import msgspec
 
+from receiver.confidence import (
+    CONFIDENCES,
+    NOT_SORTED,
+    Confidence,
+    at_least,
+    of_detection,
+    of_unsorted,
+)
 from receiver.store.errors import StoreError, StoreMissingError
 from receiver.whereabouts import StoredFix, Whereabouts
 
@@ -39,6 +47,8 @@ DETECTION_KEYS = (
     "longitude",
     "position_error_m",
     "run",
+    "confidence",
+    "confidence_reason",
     "decoder",
     "measurements",
     "payload",
@@ -55,6 +65,8 @@ class DetectionFilter(msgspec.Struct, frozen=True, kw_only=True):
     """This instant is not included."""
     tag_id: str | None = None
     antenna: str | None = None
+    min_confidence: Confidence = "false"
+    """The least that is taken."""
 
 
 class Reader:
@@ -95,10 +107,13 @@ class Reader:
         """Yield detections by `seq`, each a mapping of `DETECTION_KEYS`."""
         where, values = _conditions(wanted)
         whereabouts = self.whereabouts()
+        believed = at_least(wanted.min_confidence)
         for row in self.connection.execute(
             f"SELECT * FROM readable_detections{where} ORDER BY seq", values
         ):
-            yield self._detection(row, whereabouts)
+            detection = self._detection(row, whereabouts)
+            if detection["confidence"] in believed:
+                yield detection
 
     def tags(self, wanted: DetectionFilter) -> Iterator[dict[str, Any]]:
         """Yield each tag heard: how often, when first and last, on which antennas, best level."""
@@ -254,7 +269,7 @@ class Reader:
         return dict(row) if row else None
 
     def _detection(self, row: sqlite3.Row, whereabouts: Whereabouts) -> dict[str, Any]:
-        id_legal = row["id_legal"]
+        id_legal = None if row["id_legal"] is None else bool(row["id_legal"])
         position = whereabouts.at(
             row["link"],
             row["time_ns"],
@@ -262,12 +277,19 @@ class Reader:
             boot=row["boot"],
             is_imported=row["import_id"] is not None,
         )
+        run_confidence, reason = row["run_confidence"], row["confidence_reason"]
+        if run_confidence is None:
+            confidence = of_unsorted(row["integrity"], id_legal=id_legal)
+        else:
+            confidence = of_detection(CONFIDENCES[run_confidence], row["integrity"])
         payload, raw, recorded_ns = row["payload"], row["raw"], row["recorded_at_ns"]
         values = {
             "time": iso_utc(row["time_ns"]),
             "time_stamped": iso_utc(row["time_stamped_ns"]),
             "station": self.station_id,
-            "id_legal": None if id_legal is None else bool(id_legal),
+            "id_legal": id_legal,
+            "confidence": confidence,
+            "confidence_reason": reason or NOT_SORTED,
             "recorded_at": None if recorded_ns is None else iso_utc(recorded_ns),
             "recorded_at_quality": _recorded_at_quality(recorded_ns, row["time_ns"]),
             "latitude": position and round(position.latitude, 7),

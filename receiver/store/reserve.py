@@ -27,13 +27,13 @@ class Reserve:
         except OSError:
             return False
 
-    def take(self, *, leaving_bytes: int = 0) -> bool:
-        """Keep the space if it is there and as much as `leaving_bytes` stays free; True if kept."""
+    def take(self) -> bool:
+        """Keep the space if it is there; return whether it is kept."""
         if self.is_held:
             return True
         try:
             free_bytes = shutil.disk_usage(self.path.parent).free
-            if free_bytes < self.size_bytes + leaving_bytes:
+            if free_bytes < self.size_bytes:
                 return False
             with self.path.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, self.size_bytes)

@@ -1,10 +1,10 @@
 """What may leave the store, oldest first, and what may not.
 
 A detection is acknowledged when every configured sink's mark has passed its `seq`; without sinks
-none is. Rows of the other tables are sent by no sink: they go with the detections of their time,
-so one counts as acknowledged when it is older than every detection that is not. Among what may go,
-the oldest goes first. Rows that stay are never rewritten, and freed pages are used again: the file
-does not shrink, and `used_bytes` is what counts.
+none is. A row of another table goes with the detections of its time: it counts as acknowledged when
+it is older than every detection that is not, and every sink that sends its kind has passed it.
+Among what may go, the oldest goes first. Rows that stay are never rewritten, and freed pages are
+used again: the file does not shrink, and `used_bytes` is what counts.
 """
 
 import sqlite3
@@ -25,6 +25,7 @@ _KEYS = {
 }
 """The tables that grow, each with the column that tells the order in which rows came."""
 
+_END_OF_TIME_NS = 2**63 - 1
 _OTHERS = tuple(table for table in _KEYS if table != "detections")
 
 
@@ -87,8 +88,7 @@ def prune(store: Store, retention: Retention, at_most: int = PRUNE_CHUNK_ROWS) -
         sqlite3.Error: disk full, I/O error; nothing was deleted.
     """
     connection = store.connection
-    acknowledged = acknowledged_seq(connection, retention.sinks)
-    head = _oldest_acknowledged(connection, acknowledged, at_most)
+    head = _oldest_acknowledged(connection, retention.sinks, at_most)
     is_acknowledged = head is not None
     if head is None and retention.delete_unacknowledged:
         head = _oldest(connection, at_most)
@@ -109,21 +109,47 @@ def prune(store: Store, retention: Retention, at_most: int = PRUNE_CHUNK_ROWS) -
 
 
 def _oldest_acknowledged(
-    connection: sqlite3.Connection, acknowledged: int, at_most: int
+    connection: sqlite3.Connection, sinks: tuple[str, ...], at_most: int
 ) -> _Head | None:
+    acknowledged = acknowledged_seq(connection, sinks)
     if acknowledged == 0:
         return None
-    first_kept = connection.execute(
-        "SELECT utc_ns FROM detections WHERE seq > ? ORDER BY seq LIMIT 1", (acknowledged,)
-    ).fetchone()
     heads = [_head(connection, "detections", at_most, f"seq <= {acknowledged}")]
-    heads += [
-        _head(connection, table, at_most)
-        if first_kept is None
-        else _head_before(connection, table, at_most, first_kept[0])
-        for table in _OTHERS
-    ]
+    before_ns = _acknowledged_before(connection, acknowledged)
+    if before_ns is not None:
+        beside = _marks_beside(connection, sinks)
+        heads += [
+            _head_before(connection, table, at_most, before_ns, beside.get(table))
+            for table in _OTHERS
+        ]
     return min((head for head in heads if head), key=lambda head: head.utc_ns, default=None)
+
+
+def _acknowledged_before(connection: sqlite3.Connection, acknowledged: int) -> int | None:
+    """Return the time of the first detection that is not acknowledged, the end of time if all are.
+
+    None where it is not known, since such detections were deleted.
+    """
+    first_kept = connection.execute(
+        "SELECT seq, utc_ns FROM detections WHERE seq > ? ORDER BY seq LIMIT 1", (acknowledged,)
+    ).fetchone()
+    if first_kept is not None:
+        return int(first_kept[1]) if first_kept[0] == acknowledged + 1 else None
+    (last_seq,) = connection.execute(
+        "SELECT seq FROM sqlite_sequence WHERE name = 'detections'"
+    ).fetchone()
+    return _END_OF_TIME_NS if acknowledged >= last_seq else None
+
+
+def _marks_beside(connection: sqlite3.Connection, sinks: tuple[str, ...]) -> dict[str, int]:
+    """Return for each other table how far all sinks are that send it."""
+    marks: dict[str, int] = {}
+    for sink, table, last in connection.execute(
+        "SELECT sink, kept_in, acknowledged_id FROM sink_marks_beside"
+    ):
+        if sink in sinks:
+            marks[table] = min(last, marks.get(table, last))
+    return marks
 
 
 def _oldest(connection: sqlite3.Connection, at_most: int) -> _Head | None:
@@ -148,11 +174,11 @@ def _head(
 
 
 def _head_before(
-    connection: sqlite3.Connection, table: str, at_most: int, utc_ns: int
+    connection: sqlite3.Connection, table: str, at_most: int, utc_ns: int, mark: int | None
 ) -> _Head | None:
     """Return the head whose rows are all older than `utc_ns`, looking at the first rows only."""
     key = _KEYS[table]
-    head = _head(connection, table, at_most)
+    head = _head(connection, table, at_most, "TRUE" if mark is None else f"{key} <= {mark}")
     if head is None or head.utc_ns >= utc_ns:
         return None
     (first_newer,) = connection.execute(

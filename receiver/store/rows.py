@@ -86,9 +86,17 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 """The columns that each table's rows fill, in the order of the row."""
 
+IN_A_RUN = "detections in a run"
+"""Key of the rows of `detections` whose decoder found their run: its id stands behind the rest."""
+
+
+def _insert(table: str, columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
 INSERTS: Mapping[str, str] = {
-    table: f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-    for table, columns in COLUMNS.items()
+    **{table: _insert(table, columns) for table, columns in COLUMNS.items()},
+    IN_A_RUN: _insert("detections", (*COLUMNS["detections"], "run")),
 }
 
 _CLOCK_CODES = {quality: code for code, quality in enumerate(CLOCK_QUALITIES)}
@@ -122,6 +130,18 @@ class RowMaker:
         self._prepared.clear()
         self._interning.forget()
 
+    def committed(self) -> None:
+        """Take what was prepared as lasting, after a commit."""
+        self._interning.committed()
+
+    def remember_run(self, number: int, run_id: int) -> None:
+        """Take `run_id` as the store's number of the run that this process calls `number`."""
+        self._interning.remember_run(number, run_id)
+
+    def run_id(self, number: int) -> int | None:
+        """Return the store's number of a run, None where it has none yet."""
+        return self._interning.run(number)
+
     def text_number(self, text: str) -> int:
         """Return the number of an interned text."""
         return self._interning.text(text)
@@ -136,6 +156,8 @@ class RowMaker:
             table, source, rest = self.prepared(record, arrival.source)
             age_us = getattr(record, "age_us", None)
             row = (source, *self.stamp(arrival.stamp, age_us), *rest)
+            if arrival.run is not None:
+                table, row = IN_A_RUN, (*row, self._interning.run(arrival.run))
             by_table.setdefault(table, []).append(row)
         return by_table
 

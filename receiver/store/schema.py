@@ -14,7 +14,7 @@ from sqlite_utils.migrations import Migrations
 
 from protocols.records import Integrity
 from receiver.arrivals import ClockQuality
-from receiver.store import migration_corrected_times
+from receiver.store import migration_corrected_times, migration_runs
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -189,6 +189,36 @@ CREATE TABLE rows_pruned (
 );
 """
 
+_OUTBOX_TABLES = """
+CREATE TABLE sink_marks_beside (
+    sink TEXT NOT NULL,
+    kept_in TEXT NOT NULL,
+    acknowledged_id INTEGER NOT NULL,
+    PRIMARY KEY (sink, kept_in)
+) WITHOUT ROWID;
+CREATE TABLE sink_states (
+    sink TEXT PRIMARY KEY,
+    paused INTEGER NOT NULL,
+    day INTEGER,
+    bytes_on_day INTEGER NOT NULL
+);
+CREATE TABLE rows_refused (
+    sink TEXT NOT NULL,
+    kept_in TEXT NOT NULL,
+    id INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    refused_utc_ns INTEGER NOT NULL,
+    PRIMARY KEY (sink, kept_in, id)
+) WITHOUT ROWID;
+ALTER TABLE activity ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+UPDATE activity SET revision = numbered.place FROM (
+    SELECT hour_utc_s, session, link, antenna,
+        row_number() OVER (ORDER BY hour_utc_s, session, link, antenna) AS place FROM activity
+) AS numbered WHERE (activity.hour_utc_s, activity.session, activity.link, activity.antenna)
+    = (numbered.hour_utc_s, numbered.session, numbered.link, numbered.antenna);
+CREATE UNIQUE INDEX activity_by_revision ON activity (revision);
+"""
+
 _TAG = "LEFT JOIN texts AS tag ON tag.id = row.tag"
 _RELAY = "LEFT JOIN texts AS relay ON relay.id = row.relay"
 _READABLE_COLUMNS = {
@@ -251,6 +281,22 @@ def m003_corrected_times(db: "Database") -> None:
     migration_corrected_times.m003(db, _READABLE_COLUMNS, _qualities(), _execute_each)
 
 
+@migrations()
+def m004_outbox(db: "Database") -> None:
+    """Note what far ends have of the other tables and what they refuse; number `activity`.
+
+    Rows of `activity` are replaced while their hour lasts: `revision` grows with each change, so a
+    sink sends what changed since it last looked.
+    """
+    _execute_each(db, _OUTBOX_TABLES)
+
+
+@migrations()
+def m005_runs(db: "Database") -> None:
+    """Note runs, and which detections belong to each."""
+    migration_runs.m005(db, _READABLE_COLUMNS, _qualities(), _execute_each)
+
+
 def _execute_each(db: "Database", statements: str) -> None:
     """Run statements one by one: `executescript` would end the migration's transaction."""
     for statement in statements.split(";\n"):
@@ -260,9 +306,7 @@ def _execute_each(db: "Database", statements: str) -> None:
 
 def _qualities() -> str:
     """Return the WHEN clauses that spell out a row's clock quality."""
-    return " ".join(
-        f"WHEN {code} THEN '{quality}'" for code, quality in enumerate(CLOCK_QUALITIES)
-    )
+    return " ".join(f"WHEN {code} THEN '{quality}'" for code, quality in enumerate(CLOCK_QUALITIES))
 
 
 def _readable(table: str, columns: str, joins: str) -> str:

@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import structlog
 
-from receiver.arrivals import ActivityRow, Arrival, ClockSample
+from receiver.arrivals import ActivityRow, Arrival, ClockSample, RunRow
 from receiver.limits import (
+    FULL_DISK_ROWS,
     STORE_IO_FAILURES,
     STORE_RESERVE_BYTES,
     STORE_RETRY_FIRST_S,
@@ -29,6 +31,7 @@ from receiver.store.damage import check, set_aside
 from receiver.store.database import Store
 from receiver.store.errors import StoreNewerError
 from receiver.store.housekeeping import Housekeeping
+from receiver.store.outbox import SinkNote
 from receiver.store.reserve import Reserve
 from receiver.store.retention import Retention
 from receiver.store.unstorable import without_unstorable
@@ -53,6 +56,24 @@ class Batch(msgspec.Struct):
     activity: Sequence[ActivityRow] = ()
     on_durable: Sequence[Callable[[], None]] = ()
     """Called on the loop once the batch is on the disk."""
+    runs: Sequence[RunRow] = ()
+    """Runs of `arrivals` that carry a number, as they now stand."""
+
+
+class Chore(Protocol):
+    """Work on the store for which the writer finds time between batches."""
+
+    def step(self, store: Store, is_awaited: Callable[[], bool]) -> None:
+        """Do what is due; stop soon once `is_awaited`: a batch waits.
+
+        Raises:
+            sqlite3.Error: what was begun was rolled back; it is tried again later.
+        """
+        ...
+
+    def finish(self, store: Store) -> None:
+        """Do what is left: the store is about to be closed for good."""
+        ...
 
 
 class Writer:
@@ -70,6 +91,7 @@ class Writer:
         *,
         retention: Retention | None = None,
         reserve_bytes: int = STORE_RESERVE_BYTES,
+        chore: Chore | None = None,
         on_committed: Callable[[int], None] = lambda _rows: None,
         now_utc_ns: Callable[[], int] = time.time_ns,
         retry_first_s: float = STORE_RETRY_FIRST_S,
@@ -77,20 +99,24 @@ class Writer:
         self.path = path
         self.state = StoreState.OPENING
         self.commits = 0
+        self.attempts = 0
+        """Transactions begun; one that stops to count while rows wait means that the disk hangs."""
         self.stores_set_aside = 0
         self.rows_unstorable = 0
         """Rows that SQLite refused; their raw bytes are kept as unknown frames."""
         self.store_uuid: str | None = None
         self.housekeeping = Housekeeping(retention or Retention(), Reserve(path, reserve_bytes))
         self._station_id = station_id
+        self._chore = chore
         self._on_committed = on_committed
         self._now_utc_ns = now_utc_ns
         self._retry_first_s = retry_first_s
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
-        self._marks: dict[str, int] = {}
+        self._sink_notes: list[SinkNote] = []
         self._give_up = threading.Event()
         self._rows_given_up = 0
         self._io_failures = 0
+        self._full_in_a_row = 0
         self._is_checked = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -105,13 +131,13 @@ class Writer:
         """Hand over a batch."""
         self._batches.put(batch)
 
-    def acknowledge(self, sink: str, seq: int) -> None:
-        """Move a sink's mark: its far end's store has every detection up to `seq`.
+    def note(self, note: SinkNote) -> None:
+        """Write what happened to a sink, such as how far its far end has the detections.
 
         It is written with the next batch, which this asks for; on a full disk before it, so that
         rows can go.
         """
-        self._marks[sink] = seq
+        self._sink_notes.append(note)
         self.submit(Batch())
 
     async def stop(self, deadline_s: float) -> int:
@@ -129,6 +155,7 @@ class Writer:
             self._tidy()
         if self._store is None and not self._give_up.is_set():
             self._write_until_done(Batch())  # a station that heard nothing has a store all the same
+        self._finish_chore()
         self._close()
 
     def _write_until_done(self, batch: Batch) -> None:
@@ -139,6 +166,9 @@ class Writer:
             except Exception as error:  # noqa: BLE001  The thread outlives every fault.
                 if self._is_mended(error, batch):
                     continue
+                if self._full_in_a_row > 1 and len(batch.arrivals) > FULL_DISK_ROWS:
+                    self._write_first_half(batch)
+                    continue
                 self._give_up.wait(delay_s)
                 delay_s = min(2 * delay_s, STORE_RETRY_LONGEST_S)
             else:
@@ -146,22 +176,26 @@ class Writer:
                 return
         self._rows_given_up += len(batch.arrivals)
 
+    def _write_first_half(self, batch: Batch) -> None:
+        """Let little room take what it can; `on_durable` still waits for all of the batch."""
+        half = len(batch.arrivals) // 2
+        self._write_until_done(Batch(batch.arrivals[:half]))
+        batch.arrivals = batch.arrivals[half:]
+
     def _write(self, batch: Batch) -> None:
+        self.attempts += 1
         store = self._store or self._open()
-        marks = dict(self._marks)
+        notes = list(self._sink_notes)
         with store.transaction():
+            for run in batch.runs:
+                store.put_run(run)
             store.insert(store.row_maker.rows(batch.arrivals))
             for sample in batch.clock_samples:
                 store.add_clock_sample(sample)
             for row in batch.activity:
                 store.put_activity(row)
-            store.acknowledge(marks, self._now_utc_ns())
-        self._forget_marks(marks)
-
-    def _forget_marks(self, written: dict[str, int]) -> None:
-        for sink, seq in written.items():
-            if self._marks.get(sink) == seq:
-                del self._marks[sink]
+            store.note_sinks(notes, self._now_utc_ns())
+        del self._sink_notes[: len(notes)]
 
     def _open(self) -> Store:
         if not self._is_checked:
@@ -175,7 +209,7 @@ class Writer:
                 )
         self._store = Store.open(self.path, station_id=self._station_id)
         self.store_uuid = self._store.store_uuid
-        self.housekeeping.begin()
+        self.housekeeping.begin(self._store)
         return self._store
 
     def _close(self) -> None:
@@ -192,6 +226,20 @@ class Writer:
         except sqlite3.Error as error:
             # The rows are safe; the next batch meets the same fault and has the remedies.
             log.warning("old rows could not be deleted", path=str(self.path), reason=str(error))
+            return
+        if self._chore is not None:
+            try:
+                self._chore.step(self._store, lambda: not self._batches.empty())
+            except sqlite3.Error as error:
+                log.warning("runs could not be sorted", path=str(self.path), reason=str(error))
+
+    def _finish_chore(self) -> None:
+        if self._chore is None or self._store is None or self.state is not StoreState.WRITING:
+            return
+        try:
+            self._chore.finish(self._store)
+        except sqlite3.Error as error:
+            log.warning("runs could not be sorted", path=str(self.path), reason=str(error))
 
     def _is_mended(self, error: Exception, batch: Batch) -> bool:
         """Do what can be done about a fault; return whether trying again at once makes sense."""
@@ -209,14 +257,17 @@ class Writer:
         return False
 
     def _is_room_made(self, store: Store) -> bool:
-        def note_marks() -> None:
-            marks = dict(self._marks)
-            if marks:
+        def note_sinks() -> None:
+            notes = list(self._sink_notes)
+            if notes:
                 with store.transaction():
-                    store.acknowledge(marks, self._now_utc_ns())
-                self._forget_marks(marks)
+                    store.note_sinks(notes, self._now_utc_ns())
+                del self._sink_notes[: len(notes)]
 
-        return self.housekeeping.make_room(store, note_marks)
+        self._full_in_a_row += 1
+        has_pruned = self.housekeeping.make_room(store, note_sinks)
+        # A log that was full may begin anew after the checkpoint, though nothing was deleted.
+        return has_pruned or self._full_in_a_row == 1
 
     def _is_cleared(self, store: Store, batch: Batch) -> bool:
         """Put unknown frames in the place of what no store takes; return whether there was any."""
@@ -232,11 +283,17 @@ class Writer:
                 rows=refused.rows,
                 reason=refused.reason,
             )
-        return refused.rows > 0
+            return True
+        # Then it is what the station notes of itself: better without than everything behind it.
+        left_out = [*batch.clock_samples, *batch.activity, *batch.runs, *self._sink_notes]
+        batch.clock_samples = batch.activity = batch.runs = ()
+        self._sink_notes.clear()
+        log.error("notes of the station cannot be stored; left out", notes=len(left_out))
+        return len(left_out) > 0
 
     def _tell_written(self, batch: Batch) -> None:
         self.commits += 1
-        self._io_failures = 0
+        self._io_failures = self._full_in_a_row = 0
         if self.state is not StoreState.WRITING:
             if self.state is not StoreState.OPENING:
                 log.warning("store is written again", path=str(self.path))

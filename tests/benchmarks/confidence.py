@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from protocols.ctt.packet import build_packet, id_from_number, identify, split_packet
 from protocols.records import Detection
-from receiver.runs import Confidence, RunTracker, of_detection
+from receiver.confidence import Confidence, of_detection
+from receiver.runs import RunTracker
 
 NOISE_PACKETS_PER_S = {"quiet": 0.001, "marsh": 0.02, "village": 0.3, "city": 3.0, "awful": 20.0}
 """What an ungated radio takes for packets; the gate of later firmware passes one of 4,096."""
@@ -145,8 +146,8 @@ def shares(hours: float, packets_per_s: float, seed: int) -> dict[str, float]:
         seen[heard.detection.tag_id] = seen.get(heard.detection.tag_id, 0) + 1
         if heard.at_ns - judged_at > 300 * S:
             judged_at = heard.at_ns
-            verdicts.update((each.run, each.confidence) for each in tracker.verdicts(judged_at))
-    verdicts.update((each.run, each.confidence) for each in tracker.end())
+            verdicts.update((each.number, each.confidence) for each in tracker.verdicts(judged_at))
+    verdicts.update((each.number, each.confidence) for each in tracker.end())
     true = sum(heard.is_true for _, heard in rows)
     false = len(rows) - true
     kept = {"confidence": [0, 0], "crc": [0, 0], "twice": [0, 0]}

@@ -51,4 +51,4 @@ def _status(folder: Path) -> dict[str, str]:
 
 
 def _megabytes(kibibytes: str) -> float:
-    return int(kibibytes.split()[0]) * 1024 / 1e6
+    return int(kibibytes.split(maxsplit=1)[0]) * 1024 / 1e6

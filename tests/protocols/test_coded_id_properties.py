@@ -40,9 +40,9 @@ def on_the_air(seed: int, noise_per_s: float = 20.0) -> tuple[list[HeardPulse], 
     ]
 
 
-def told(portions: list[list[HeardPulse]]) -> str:
+def told(portions: list[list[HeardPulse]], book: CodeBook = BOOK) -> str:
     """Return all that is told, in comparable form; the pulses are copied, for they get claimed."""
-    decoder = AntennaDecoder(BOOK)
+    decoder = AntennaDecoder(book)
     events: list[Event] = []
     for portion in portions:
         events += decoder.feed(
@@ -170,3 +170,21 @@ def test_a_flood_on_a_grid_of_gaps_grows_nothing(seed: int) -> None:
         assert all(count <= LARGEST[name] for name, count in sizes(decoder).items())
         assert len(decoder._settlement.runs._due) < 200
     decoder.finish()
+
+
+@settings(max_examples=100, deadline=None)
+@given(pulses=st.lists(wild_pulses, max_size=150), cut=st.integers(0, 150))
+def test_portions_make_no_difference_even_where_bounds_bite(
+    pulses: list[HeardPulse], cut: int
+) -> None:
+    expected = told([pulses], SMALL_BOOK)
+    assert told([pulses[:cut], pulses[cut:]], SMALL_BOOK) == expected
+    assert told([[pulse] for pulse in pulses], SMALL_BOOK) == expected
+
+
+def test_pulses_beyond_the_bound_are_released_early_in_order_and_counted() -> None:
+    decoder = AntennaDecoder(SMALL_BOOK)
+    decoder.feed(HeardPulse(10**18 + at, 4000.0, -50.0) for at in range(60))
+    assert decoder.counters.pulses_released_early == 10
+    decoder.feed([HeardPulse(10**18 + 5, 4000.0, -50.0)])
+    assert decoder.counters.late_pulses == 1

@@ -36,12 +36,23 @@ def test_the_statistics_are_those_of_find_tags() -> None:
     )
     assert burst.slop_ms == pytest.approx(0.35)
     assert (burst.time_ns, burst.pulse_count) == (7, 4)
+    assert burst.measurements(0.2) == {
+        "pulse_count": 4,
+        "signal_db": burst.signal_db,
+        "signal_sd_percent": burst.signal_sd_percent,
+        "noise_db": burst.noise_db,
+        "frequency_sd_hz": burst.frequency_sd_hz,
+        "slop_ms": 0.35,
+        "interval_error_ms": 0.2,
+    }
 
 
 def test_noise_that_was_not_measured_is_absent() -> None:
     unknown = [None, math.nan, math.inf, -math.inf]
     pulses = tuple(HeardPulse(at, 1.0, -50.0, noise) for at, noise in enumerate(unknown))
-    assert measure(pulses, time_ns=0, slop_ns=0).noise_db is None
+    burst = measure(pulses, time_ns=0, slop_ns=0)
+    assert burst.noise_db is None
+    assert burst.measurements().keys().isdisjoint({"noise_db", "interval_error_ms"})
 
 
 def test_a_pulse_keeps_the_record_that_it_came_from() -> None:

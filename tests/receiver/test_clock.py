@@ -14,7 +14,7 @@ class World:
     """A machine whose clocks a test sets."""
 
     def __init__(self) -> None:
-        self.utc_ns = 1_767_225_600 * S
+        self.utc_ns = 1_800_000_000 * S  # January 2027
         self.mono_ns = 100 * S
         self.quality: ClockQuality = "unsynchronised"
 

@@ -18,7 +18,7 @@ from simulator.truth import Reception, Transmission, TruthRow
 from simulator.truth_file import read_truth
 
 TAGS_WITHIN_S = 10.0
-DURATION_S = 14.0
+DURATION_S = 12.0
 """Nodes pass on what they heard every 5 s: two of their bursts."""
 
 Heard: TypeAlias = tuple[str, str, float | None, str | None, float | None]
@@ -113,6 +113,7 @@ def expected(truth: list[TruthRow]) -> Mapping[str, list[Heard]]:
     by_link: dict[str, list[Heard]] = defaultdict(list)
     for row in printed(truth):
         told = sent[row.transmission]
+        heard: Heard
         if told.what == "beep":
             heard = (*tag_of(row.received, row.receiver), row.rssi_dbm, None, None)
         elif told.what == "relayed-beep":

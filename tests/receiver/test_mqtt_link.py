@@ -35,9 +35,11 @@ class Intake:
         self.messages: list[tuple[str, bytes]] = []
         self.waiting: list[Callable[[], None]] = []
 
-    def message(self, topic: str, payload: bytes, on_durable: Callable[[], None]) -> None:
+    def message(self, topic: str, payload: bytes, on_durable: Callable[[], None] | None) -> None:
         """Keep a message."""
         self.messages.append((topic, payload))
+        if on_durable is None:
+            return
         if self.durable_at_once:
             on_durable()
         else:

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from protocols.ctt.packet import id_from_number
 from protocols.records import Detection, Integrity
 from receiver import runs
-from receiver.runs import RunTracker, RunVerdict, mutilation, of_detection, regular_interval_s
+from receiver.arrivals import RunRow
+from receiver.confidence import of_detection
+from receiver.runs import RunTracker, mutilation, regular_interval_s
 
 S = 10**9
 TAG = "344C2A55"
@@ -36,7 +38,7 @@ def beeps(
     ]
 
 
-def verdict_of(tracker: RunTracker, tag_id: str = TAG) -> RunVerdict:
+def verdict_of(tracker: RunTracker, tag_id: str = TAG) -> RunRow:
     return next(verdict for verdict in tracker.end() if verdict.tag_id == tag_id)
 
 
@@ -44,7 +46,7 @@ def test_detections_that_follow_each_other_are_one_run() -> None:
     tracker = RunTracker()
     assert len(set(beeps(tracker, 20, detection()))) == 1
     verdict = verdict_of(tracker)
-    assert (verdict.detections, verdict.first_ns, verdict.last_ns) == (20, 0, 95 * S)
+    assert (verdict.detections, verdict.first_utc_ns, verdict.last_utc_ns) == (20, 0, 95 * S)
 
 
 def test_a_tag_that_comes_back_later_is_another_run() -> None:
@@ -181,7 +183,7 @@ def test_open_runs_and_remembered_tags_are_bounded(monkeypatch: pytest.MonkeyPat
         assert len(tracker._runs) <= 50
         assert len(tracker._tags) <= 51
         assert len(tracker._strong) <= 10
-    assert len({verdict.run for verdict in tracker.end()}) == 2_000
+    assert len({verdict.number for verdict in tracker.end()}) == 2_000
 
 
 def test_gaps_by_chance_are_not_regular() -> None:
@@ -224,5 +226,5 @@ def test_every_detection_has_a_run_with_a_verdict(
         for tag_id, integrity, at_ns in heard
     }
     verdicts = tracker.end()
-    assert {verdict.run for verdict in verdicts} == numbers
+    assert {verdict.number for verdict in verdicts} == numbers
     assert sum(verdict.detections for verdict in verdicts) == len(heard)

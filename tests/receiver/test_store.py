@@ -111,6 +111,8 @@ def test_a_detection_comes_back_with_every_field_it_went_in_with(path: Path) -> 
             "longitude": None,
             "position_error_m": None,
             "run": None,
+            "confidence": "likely",
+            "confidence_reason": "not-sorted-yet",
             "decoder": "ctt/1",
             "measurements": {"battery_v": 3.9, "sync": 4711},
             "payload": "0102",

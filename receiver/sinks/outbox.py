@@ -1,0 +1,281 @@
+"""What waits in the store for a sink: read from the disk, in order, in bounded pieces.
+
+The store is opened anew for each batch: when it was set aside meanwhile, what is read is the new
+one, and its `store_uuid` says so.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+
+from receiver.limits import SINK_READ_CHUNK_ROWS
+from receiver.sinks.batches import SCHEMA_VERSION, BesideRows, Header
+from receiver.store.errors import StoreError, StoreMissingError
+from receiver.store.outbox import DETECTIONS, KEYS, SinkPosition, read_position
+from receiver.store.queries import iso_utc
+from receiver.store.schema import CLOCK_QUALITIES
+
+_HOUR_NS = 3600 * 10**9
+_BULK = ("pulses", "unknown_frames")
+
+_SELECTS: Mapping[str, str] = {
+    "clock_samples": "SELECT sample.id AS id, boot.text AS boot, mono_ns,"
+    " utc_ns AS time_stamped_ns, clock, reason FROM clock_samples AS sample"
+    " LEFT JOIN texts AS boot ON boot.id = sample.boot"
+    " WHERE sample.id > ?1 ORDER BY sample.id LIMIT ?2",
+    # Up to the first row that may still change: the rows of the hour that is not over.
+    "activity": "SELECT * FROM activity WHERE revision > ?1 AND revision < coalesce("
+    "(SELECT min(revision) FROM activity WHERE revision > ?1 AND hour_utc_s = ?3),"
+    " 9223372036854775807) ORDER BY revision LIMIT ?2",
+}
+
+Lines: TypeAlias = list[bytes]
+
+
+class Known(msgspec.Struct, frozen=True):
+    """How far a far end is known to have rows, beyond what the store notes by now."""
+
+    store_uuid: str
+    marks: Mapping[str, int]
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """The next rows for a sink."""
+
+    header: Header
+    lines: Sequence[bytes]
+    position: SinkPosition
+    """What the store notes of the sink."""
+    is_all: bool
+    """Nothing more waits."""
+
+    @property
+    def last(self) -> tuple[str, int] | None:
+        """(kind, number) of the row, where it is a single one."""
+        if len(self.lines) != 1:
+            return None
+        if self.header.last_seq is not None:
+            return DETECTIONS, self.header.last_seq
+        return self.header.beside[0].kind, self.header.beside[0].last
+
+
+def read(
+    path: Path,
+    sink: str,
+    also: Sequence[str],
+    *,
+    most_rows: int,
+    most_bytes: int,
+    now_utc_ns: int,
+    known: Known | None = None,
+) -> Outgoing:
+    """Return the rows that a sink's far end does not have yet, the oldest first.
+
+    Rows beside the detections get at most half of the batch, so that neither waits for the other;
+    pulses and unknown frames get what is left. Call it in a thread.
+
+    Raises:
+        StoreError: there is no store, or it cannot be read now.
+    """
+    if not path.exists():
+        raise StoreMissingError(f"{path}: there is no store here yet")
+    try:
+        with closing(_connect(path)) as connection:
+            return _read(connection, sink, also, most_rows, most_bytes, now_utc_ns, known)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from error
+
+
+def waiting_rows(path: Path, sink: str, also: Sequence[str]) -> int:
+    """Return how many rows a sink's far end does not have yet.
+
+    Raises:
+        StoreError: as `read`.
+    """
+    if not path.exists():
+        raise StoreMissingError(f"{path}: there is no store here yet")
+    try:
+        with closing(_connect(path)) as connection:
+            marks = read_position(connection, sink).marks
+            return sum(
+                connection.execute(
+                    f"SELECT count(*) FROM {kind} WHERE {KEYS[kind]} > ?",  # noqa: S608  Our own names.
+                    (marks.get(kind, 0),),
+                ).fetchone()[0]
+                for kind in (DETECTIONS, *also)
+            )
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from error
+
+
+def live_rows(path: Path, beyond: int | None, at_most: int) -> tuple[int, Lines]:
+    """Return the last `seq` and the newest detections after `beyond`, encoded; none at first.
+
+    Raises:
+        sqlite3.Error: the store cannot be read now.
+    """
+    with closing(_connect(path)) as connection:
+        (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM detections").fetchone()
+        if beyond is None or last <= beyond:
+            return last, []
+        connection.row_factory = sqlite3.Row
+        begin = max(beyond, last - at_most)
+        return last, [line for _, line in _rows(connection, DETECTIONS, begin, at_most, 0)]
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5.0
+    )
+
+
+def _read(
+    connection: sqlite3.Connection,
+    sink: str,
+    also: Sequence[str],
+    most_rows: int,
+    most_bytes: int,
+    now_utc_ns: int,
+    known: Known | None,
+) -> Outgoing:
+    connection.execute("BEGIN")
+    station_id, store_uuid = connection.execute(
+        "SELECT station_id, store_uuid FROM station"
+    ).fetchone()
+    position = read_position(connection, sink)
+    connection.row_factory = sqlite3.Row
+    begins = dict(position.marks)
+    if known is not None and known.store_uuid == store_uuid:
+        begins = {kind: max(begins.get(kind, 0), known.marks.get(kind, 0)) for kind in KEYS}
+    taken: dict[str, tuple[int, int, Lines]] = {}
+    left_rows, left_bytes, is_all = most_rows, most_bytes, True
+    for kind in KEYS:
+        if kind not in (DETECTIONS, *also):
+            continue
+        for_this = left_rows
+        if kind != DETECTIONS and kind not in _BULK:
+            for_this = left_rows - most_rows // 2
+        keys, lines, is_end = _piece(
+            connection, kind, begins.get(kind, 0), for_this, left_bytes, now_utc_ns
+        )
+        is_all = is_all and is_end
+        if lines:
+            taken[kind] = (keys[0], keys[1], lines)
+            left_rows -= len(lines)
+            left_bytes -= sum(map(len, lines))
+    return Outgoing(
+        header=_header(station_id, store_uuid, taken),
+        lines=[
+            line
+            for kind in (DETECTIONS, *(kind for kind in taken if kind != DETECTIONS))
+            for line in taken.get(kind, (0, 0, []))[2]
+        ],
+        position=position,
+        is_all=is_all,
+    )
+
+
+def _piece(
+    connection: sqlite3.Connection,
+    kind: str,
+    begin: int,
+    most_rows: int,
+    most_bytes: int,
+    now_utc_ns: int,
+) -> tuple[tuple[int, int], Lines, bool]:
+    """Return ((first, last), lines, whether these are all) of one kind."""
+    lines: Lines = []
+    first, last, size = 0, begin, 0
+    while len(lines) < most_rows and size < most_bytes:
+        wanted = min(SINK_READ_CHUNK_ROWS, most_rows - len(lines))
+        count = 0
+        for key, line in _rows(connection, kind, last, wanted, now_utc_ns):
+            count += 1
+            if size >= most_bytes:
+                return (first, last), lines, False
+            first = first or key
+            last = key
+            lines.append(line)
+            size += len(line)
+        if count < wanted:
+            return (first, last), lines, True
+    return (first, last), lines, False
+
+
+def _rows(
+    connection: sqlite3.Connection, kind: str, begin: int, at_most: int, now_utc_ns: int
+) -> Iterator[tuple[int, bytes]]:
+    key = KEYS[kind]
+    values: tuple[int, ...] = (begin, at_most)
+    if kind == "activity":
+        values = (*values, now_utc_ns // _HOUR_NS * 3600)
+    select = _SELECTS.get(kind) or (
+        f"SELECT * FROM readable_{kind} WHERE {key} > ?1 ORDER BY {key} LIMIT ?2"  # noqa: S608  Our own names.
+    )
+    for row in connection.execute(select, values):
+        yield row[key], _encode(_record(row))
+
+
+def _record(row: sqlite3.Row) -> dict[str, Any]:
+    """Return a row as it travels: names and units of the documentation, absent left out."""
+    record: dict[str, Any] = {}
+    for column in row.keys():  # noqa: SIM118  A Row yields values, not keys.
+        value = row[column]
+        if value is None or column == "import_id":
+            continue
+        name, convert = _CONVERSIONS.get(column, (column, None))
+        record[name] = value if convert is None else convert(value)
+    if record.get("time") == record.get("time_stamped"):
+        record.pop("time", None)
+    return record
+
+
+def _json(text: str) -> msgspec.Raw:
+    return msgspec.Raw(text.encode())
+
+
+def _quality(code: int) -> str:
+    return CLOCK_QUALITIES[code]
+
+
+_CONVERSIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "time_ns": ("time", iso_utc),
+    "time_stamped_ns": ("time_stamped", iso_utc),
+    "recorded_at_ns": ("recorded_at", iso_utc),
+    "sent_at_ns": ("sent_at", iso_utc),
+    "fix_at_ns": ("fix_at", iso_utc),
+    "gps_ns": ("gps_time", iso_utc),
+    "hour_utc_s": ("hour", lambda hour_utc_s: iso_utc(hour_utc_s * 10**9)),
+    "clock": ("time_quality", _quality),
+    "id_legal": ("id_legal", bool),
+    "raw": ("raw", bytes.hex),
+    "payload": ("payload", bytes.hex),
+    "measurements": ("measurements", _json),
+    "rejects": ("rejects", _json),
+    "body": ("body", _json),
+}
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _header(
+    station_id: str, store_uuid: str, taken: Mapping[str, tuple[int, int, Lines]]
+) -> Header:
+    first, last, detections = taken.get(DETECTIONS, (None, None, []))
+    return Header(
+        station_id=station_id,
+        store_uuid=store_uuid,
+        schema_version=SCHEMA_VERSION,
+        first_seq=first,
+        last_seq=last,
+        rows=len(detections),
+        beside=tuple(
+            BesideRows(kind=kind, first=begin, last=end, rows=len(lines))
+            for kind, (begin, end, lines) in taken.items()
+            if kind != DETECTIONS
+        ),
+    )

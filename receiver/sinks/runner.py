@@ -1,0 +1,289 @@
+"""One sink kept going: read, send, note what was acknowledged; back off, shrink, set aside.
+
+The rules, each for a way in which uploads have failed before:
+
+- The mark moves only when the far end's store has the rows. After a crash the same rows are sent
+  again, which far ends ignore.
+- An attempt that fails, for whatever reason, halves the next batch down to one row: a line that
+  only carries small batches carries them. Each success doubles it again; after a batch that was
+  too large it grows by a sixteenth.
+- A row that is refused alone does not block those behind it. It is set aside only once the far end
+  has taken a row that came after it: else it is the far end that is wrong. After `SINK_SUSPECTS`
+  refused rows in a row the sink backs off and begins again with the first of them. Rows set aside
+  are counted, noted in the store with the reason, and stay there.
+- While the disk cannot take notes, sending goes on; what is known in memory is not sent twice.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from receiver.limits import (
+    SINK_BATCH_BYTES,
+    SINK_REQUEST_OVERHEAD_BYTES,
+    SINK_RETRY_AFTER_LONGEST_S,
+    SINK_RETRY_FIRST_S,
+    SINK_RETRY_LONGEST_S,
+    SINK_SUSPECTS,
+)
+from receiver.links.backoff import Backoff
+from receiver.settings import Sink as SinkSettings
+from receiver.sinks import outbox
+from receiver.sinks.batches import Batch, pack
+from receiver.sinks.budget import Budget, Verdict
+from receiver.sinks.far_end import BatchRefusedError, FarEndError, Sink
+from receiver.sinks.state import SinkState, SinkStatus
+from receiver.store.errors import StoreError
+from receiver.store.outbox import DETECTIONS, RefusedRow, SinkNote
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_GROWTH_AFTER_REFUSAL = 16
+_LOOK_AGAIN_S = 60.0
+"""A sink that rests looks this often whether somebody paused it or let it go on."""
+
+
+class SinkRunner:
+    """Sends what waits for one sink.
+
+    `note` writes to the store: the daemon's writer thread, or the command's own connection.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        settings: SinkSettings,
+        store: Path,
+        note: Callable[[SinkNote], Awaitable[None]],
+        *,
+        backoff: Backoff | None = None,
+        utc_ns: Callable[[], int] = time.time_ns,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        kind = str(settings.__struct_config__.tag)
+        self.status = SinkStatus(settings.name, kind)
+        self.settings = settings
+        self._sink = sink
+        self._store = store
+        self._note = note
+        self._backoff = backoff or Backoff(
+            first_s=SINK_RETRY_FIRST_S, longest_s=SINK_RETRY_LONGEST_S
+        )
+        self._utc_ns = utc_ns
+        self._monotonic_s = monotonic_s
+        self._budget = Budget(settings.bytes_per_second, settings.bytes_per_day)
+        self._most_rows = settings.batch_rows
+        self._grows_slowly = False
+        self._known = outbox.Known("", {})
+        self._suspects: list[RefusedRow] = []
+        self._log: FilteringBoundLogger = structlog.get_logger().bind(sink=settings.name)
+
+    async def run(self) -> None:
+        """Send for ever; never raises for what the world does."""
+        try:
+            while True:
+                await asyncio.sleep(await self.step())
+        finally:
+            await self._sink.close()
+
+    async def run_once(self) -> bool:
+        """Send until nothing waits; return whether all was acknowledged.
+
+        It gives up at the first failure that is not about a batch's size or its rows.
+        """
+        try:
+            while True:
+                await self.step()
+                if self.status.state is SinkState.UP_TO_DATE:
+                    return True
+                if self.status.state is not SinkState.SENDING:
+                    return False
+        finally:
+            await self._sink.close()
+
+    async def step(self) -> float:
+        """Send one batch if there is one; return the seconds until the next look."""
+        try:
+            outgoing = await asyncio.to_thread(
+                outbox.read,
+                self._store,
+                self.settings.name,
+                self.settings.also,
+                most_rows=self._most_rows,
+                most_bytes=SINK_BATCH_BYTES,
+                now_utc_ns=self._utc_ns(),
+                known=self._tentative(),
+            )
+        except StoreError as error:
+            self._rests(SinkState.NO_STORE, str(error))
+            return self.settings.interval
+        position = outgoing.position
+        self.status.rows_refused = position.rows_refused
+        self._budget.restore(position.day, position.bytes_on_day)
+        if position.paused:
+            self._rests(SinkState.PAUSED, f"`stopover upload --resume {self.settings.name}`")
+            return min(self.settings.interval, _LOOK_AGAIN_S)
+        if not outgoing.lines:
+            return self._nothing_waits()
+        batch = await asyncio.to_thread(
+            pack, outgoing.header, outgoing.lines, self.settings.compression
+        )
+        verdict, wait_s = self._budget.ask(
+            _cost(batch), batch.rows, self._monotonic_s(), self._utc_ns() / 1e9
+        )
+        if verdict is Verdict.SHRINK:
+            self._most_rows = max(1, batch.rows // 2)
+            self.status.state = SinkState.SENDING
+            return 0.0
+        if verdict is Verdict.WAIT:
+            self._rests(SinkState.LIMITED, "the bytes it may send are spent for now")
+            return min(wait_s, _LOOK_AGAIN_S)
+        return await self._send(batch, outgoing)
+
+    async def _send(self, batch: Batch, outgoing: outbox.Outgoing) -> float:
+        try:
+            await self._sink.send(batch)
+        except FarEndError as error:
+            return await self._failed(batch, error)
+        except BatchRefusedError as error:
+            return await self._refused(batch, outgoing, str(error))
+        await self._acknowledged(batch)
+        if outgoing.is_all:
+            self.status.state = SinkState.UP_TO_DATE
+            return self.settings.interval
+        return 0.0
+
+    async def _acknowledged(self, batch: Batch) -> None:
+        self._backoff.works()
+        status = self.status
+        if status.state in (SinkState.AWAY, SinkState.REFUSED):
+            self._log.warning("far end takes rows again", was=str(status.state))
+        status.state, status.reason, status.advice = SinkState.SENDING, None, None
+        status.batches += 1
+        status.rows += batch.rows
+        status.acknowledged_utc_ns = self._utc_ns()
+        suspects, self._suspects = tuple(self._suspects), []
+        marks = self._marks_after(batch, suspects)
+        self._known = outbox.Known(batch.header.store_uuid, marks)
+        status.acknowledged_seq = marks.get(DETECTIONS, 0)
+        for row in suspects:
+            self._log.error(
+                "row set aside: the far end refuses it and takes others",
+                kind=row.kind,
+                number=row.key,
+                reason=row.reason,
+                do="it stays in the store; tell the far end's owner",
+            )
+        if self._grows_slowly:
+            self._most_rows += -(-self._most_rows // _GROWTH_AFTER_REFUSAL)
+        else:
+            self._most_rows *= 2
+        if self._most_rows >= self.settings.batch_rows:
+            self._most_rows, self._grows_slowly = self.settings.batch_rows, False
+        await self._write(batch, {**marks}, suspects)
+
+    async def _failed(self, batch: Batch, error: FarEndError) -> float:
+        self._most_rows = max(1, batch.rows // 2)
+        self._suspects.clear()
+        await self._write(batch, {}, ())
+        self._is_away(error)
+        wait_s = self._backoff.refused() if error.refused else self._backoff.failed()
+        if error.retry_after_s is not None:
+            wait_s = max(wait_s, min(error.retry_after_s, SINK_RETRY_AFTER_LONGEST_S))
+        return wait_s
+
+    async def _refused(self, batch: Batch, outgoing: outbox.Outgoing, reason: str) -> float:
+        await self._write(batch, {}, ())
+        self._grows_slowly = True
+        self.status.state = SinkState.SENDING
+        if outgoing.last is None:
+            self._most_rows = max(1, batch.rows // 2)
+            self._log.info("batch refused; a smaller one follows", rows=batch.rows, reason=reason)
+            return 0.0
+        kind, key = outgoing.last
+        self._suspects.append(RefusedRow(kind, key, reason))
+        self._known = outbox.Known(batch.header.store_uuid, self._marks_before(batch))
+        if len(self._suspects) < SINK_SUSPECTS:
+            return 0.0
+        return self._refuses_everything(reason)
+
+    def _nothing_waits(self) -> float:
+        if self._suspects:
+            # Nothing came after them that would show whose fault it is.
+            return self._refuses_everything(self._suspects[-1].reason)
+        if self.status.state is not SinkState.UP_TO_DATE:
+            self.status.state, self.status.reason = SinkState.UP_TO_DATE, None
+        return self.settings.interval
+
+    def _refuses_everything(self, reason: str) -> float:
+        self._is_away(
+            FarEndError(
+                f"it refuses every row: {reason}",
+                "does the far end's program fit this station's? See its log",
+                refused=True,
+            )
+        )
+        self._suspects.clear()
+        return self._backoff.refused()
+
+    def _tentative(self) -> outbox.Known:
+        """Return where to read on: beyond the rows whose refusal is being looked into."""
+        marks = dict(self._known.marks)
+        for row in self._suspects:
+            marks[row.kind] = max(marks.get(row.kind, 0), row.key)
+        return outbox.Known(self._known.store_uuid, marks)
+
+    def _marks_before(self, batch: Batch) -> dict[str, int]:
+        is_same = batch.header.store_uuid == self._known.store_uuid
+        return dict(self._known.marks) if is_same else {}
+
+    def _marks_after(self, batch: Batch, suspects: tuple[RefusedRow, ...]) -> dict[str, int]:
+        marks = self._marks_before(batch)
+        for kind, key in [*((row.kind, row.key) for row in suspects), *batch.marks.items()]:
+            marks[kind] = max(marks.get(kind, 0), key)
+        return marks
+
+    async def _write(
+        self, batch: Batch, marks: dict[str, int], refused: tuple[RefusedRow, ...]
+    ) -> None:
+        cost = _cost(batch)
+        self.status.bytes += cost
+        day = self._budget.spend(cost, self._monotonic_s(), self._utc_ns() / 1e9)
+        if not marks and not self.settings.bytes_per_day:
+            return  # Nothing that another process would miss: spare the disk.
+        await self._note(
+            SinkNote(
+                sink=self.settings.name,
+                store_uuid=batch.header.store_uuid,
+                marks=marks,
+                refused=refused,
+                bytes_sent=cost,
+                day=day,
+            )
+        )
+
+    def _is_away(self, error: FarEndError) -> None:
+        status = self.status
+        status.failures += 1
+        state = SinkState.REFUSED if error.refused else SinkState.AWAY
+        if state is not status.state or status.reason is None:
+            self._log.warning(
+                "far end takes no rows; they wait in the store",
+                reason=str(error),
+                advice=error.advice,
+            )
+        status.state, status.reason, status.advice = state, str(error), error.advice
+
+    def _rests(self, state: SinkState, reason: str) -> None:
+        if state is not self.status.state:
+            self._log.info("sink rests", state=str(state), reason=reason)
+        self.status.state, self.status.reason, self.status.advice = state, reason, None
+
+
+def _cost(batch: Batch) -> int:
+    return len(batch.body) + SINK_REQUEST_OVERHEAD_BYTES
