@@ -13,12 +13,14 @@ formats" (TheThingsIndustries/lorawan-stack-docs).
 
 import binascii
 import string
-from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Self, TypeAlias
 
 import msgspec
 
 from protocols.ctt.readings import measured
+from protocols.declared_payloads import DeclaredPayload
+from protocols.errors import ProtocolError
 from protocols.opencollar import measurements as opencollar_measurements
 from protocols.payload_codec import PayloadCodec
 from protocols.records import Detection, Ignored, Measurements, Record, Unknown
@@ -40,14 +42,45 @@ ANY_PROFILE: Final = "*"
 """The key of a codec for every device that no other key names."""
 
 
-def declared_codec(payloads: Mapping[int, PayloadCodec]) -> LorawanCodec:
-    """Return a codec that reads each fPort by the payload an owner declared for it."""
+def declared_codec(
+    payloads: Mapping[int | None, PayloadCodec], otherwise: LorawanCodec | None = None
+) -> LorawanCodec:
+    """Return a codec that reads each fPort by the payload an owner declared for it.
+
+    The layout under None is for every port without one of its own, `otherwise` for what is left.
+    """
 
     def read(f_port: int, payload: bytes) -> Measurements | None:
-        codec = payloads.get(f_port)
-        return codec.measurements(payload) if codec else None
+        codec = payloads.get(f_port) or payloads.get(None)
+        if codec:
+            return codec.measurements(payload)
+        return otherwise(f_port, payload) if otherwise else None
 
     return read
+
+
+def codecs_of(declared: Sequence[DeclaredPayload]) -> dict[str, LorawanCodec]:
+    """Return those of an owner's payload layouts that are of LoRaWAN devices, by profile.
+
+    Raises:
+        ProtocolError: a codec is named that there is not.
+    """
+    ports: dict[str, dict[int | None, PayloadCodec]] = {}
+    named: dict[str, LorawanCodec] = {}
+    for each in declared:
+        if each.protocol != PROTOCOL:
+            continue
+        profile = each.profile or ANY_PROFILE
+        layouts = ports.setdefault(profile, {})
+        if each.codec is not None:
+            layouts[each.f_port] = each.codec
+        elif each.named is None or each.named not in CODECS:
+            raise ProtocolError(f"codec: {each.named!r} is none of {', '.join(CODECS)}")
+        else:
+            named[profile] = CODECS[each.named]
+    return {
+        profile: declared_codec(layouts, named.get(profile)) for profile, layouts in ports.items()
+    }
 
 
 class _ChirpStackReception(msgspec.Struct, rename="camel"):
@@ -171,6 +204,15 @@ class _LorawanDecoder:
 
     def __init__(self, codecs: Mapping[str, LorawanCodec] | None = None) -> None:
         self._codecs = {**CODECS, **(codecs or {})}
+
+    @classmethod
+    def with_payloads(cls, declared: Sequence[DeclaredPayload]) -> Self:
+        """Return a decoder that reads the payloads which an owner declared.
+
+        Raises:
+            ProtocolError: a codec is named that there is not.
+        """
+        return cls(codecs_of(declared))
 
     def _detections(self, uplink: _Uplink, raw: bytes) -> tuple[Record, ...]:
         dev_eui = uplink.dev_eui.upper()

@@ -8,16 +8,17 @@ configuration gives to a link:
         def decode(self, frame: bytes) -> tuple[Record, ...]: ...
 
 Packages outside this one add theirs by the entry point group `stopover.decoders`; loading the
-entry point registers them.
+entry point registers them. `protocols/README.md` shows how to write one.
 """
 
 import importlib
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
 
+from protocols.declared_payloads import DeclaredPayload
 from protocols.errors import UnknownDecoderError
 from protocols.framing import Framing
 from protocols.records import Record
@@ -34,7 +35,11 @@ _BUILT_IN_MODULES = (
 
 
 class Decoder(Protocol):
-    """What every decoder promises."""
+    """What every decoder promises.
+
+    One whose source tells what it threw away has a number `lost_lines` besides, which only grows:
+    its growth is counted with the link's rejects.
+    """
 
     def decode(self, frame: bytes) -> tuple[Record, ...]:
         """Return the records in one frame (without its terminator).
@@ -59,6 +64,16 @@ class DecoderEntry(msgspec.Struct, frozen=True, kw_only=True):
     def identity(self) -> str:
         """Name and version as a stored row carries them: `ctt/1`."""
         return f"{self.name}/{self.version}"
+
+    def made(self, declared: Sequence[DeclaredPayload] = ()) -> Decoder:
+        """Return a new decoder, with those of the owner's payload layouts that are its own.
+
+        Raises:
+            ProtocolError: a layout that the decoder cannot have.
+        """
+        with_payloads = getattr(self.make, "with_payloads", None)
+        decoder: Decoder = with_payloads(declared) if declared and with_payloads else self.make()
+        return decoder
 
 
 _entries: dict[str, DecoderEntry] = {}

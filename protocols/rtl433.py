@@ -22,7 +22,8 @@ Source: rtl_433's ctt_life_power_hybrid.c and flex.c (read for the format), and 
 """
 
 import math
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Self
 
 import msgspec
 
@@ -30,6 +31,7 @@ from protocols.checksums import crc8_smbus
 from protocols.ctt.extended import PayloadCodecs, read_air_packet
 from protocols.ctt.packet import ID_BYTES, PACKET_BYTES, id_legal
 from protocols.ctt.readings import PROTOCOL_434, measured
+from protocols.declared_payloads import DeclaredPayload
 from protocols.records import Detection, Ignored, Integrity, Measurements, Record, Unknown
 from protocols.registry import register
 from protocols.times import NS_PER_S, iso_ns, unix_ns
@@ -86,6 +88,15 @@ class Rtl433Decoder:
 
     def __init__(self, codecs: PayloadCodecs | None = None) -> None:
         self._codecs = codecs or PayloadCodecs()
+
+    @classmethod
+    def with_payloads(cls, declared: Sequence[DeclaredPayload]) -> Self:
+        """Return a decoder that reads the payloads which an owner declared.
+
+        Raises:
+            ProtocolError: a format that there is not.
+        """
+        return cls(PayloadCodecs.of(declared))
 
     def decode(self, frame: bytes) -> tuple[Record, ...]:
         """Return the records in one message; never raises, never returns an empty tuple."""

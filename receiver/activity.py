@@ -33,6 +33,10 @@ class LinkActivity:
         self.status = status
         self.antennas = {antenna or "": AntennaActivity() for antenna in antennas}
         """What the link is known to have; others join when they are first heard."""
+        self.records = 0
+        """Of whatever kind, since the start; `receiver.decode_watch` looks at these two."""
+        self.unknown = 0
+        """Frames since the start that the decoder could not read."""
 
     def of(self, antenna: str | None) -> AntennaActivity:
         """Return the counts of one antenna."""

@@ -11,8 +11,8 @@ import msgspec
 
 from protocols import registry
 from protocols.errors import UnknownDecoderError
-from receiver import toml_tables
-from receiver.settings import Link, MqttLink, SerialLink, Settings
+from receiver import payload_codecs, sink_tables, toml_tables
+from receiver.settings import Codec, Link, MqttLink, SerialLink, Settings, SocketLink
 
 _HEADER = """\
 # The configuration of this station. Check it with:  stopover check -c FILE
@@ -25,7 +25,13 @@ _EXAMPLE_LINKS = """\
 {serial}
 # Radios that publish over MQTT:
 
-{mqtt}"""
+{mqtt}
+# Radios behind a driver of their own:
+
+{socket}
+# Payloads of data tags, where you know what they mean:
+
+{codec}"""
 
 _EXAMPLE_VALUES: Mapping[str, Mapping[str, object]] = {
     "SerialLink": {"name": "ch1", "device": "/dev/serial/by-path/…", "antenna": "north"},
@@ -33,6 +39,19 @@ _EXAMPLE_VALUES: Mapping[str, Mapping[str, object]] = {
         "name": "field",
         "broker": "mqtts://broker.example.org",
         "topics": [{"topic": "stopover/+/lines", "decoder": "ctt"}],
+    },
+    "SocketLink": {
+        "name": "driver1",
+        "path": "/run/ctt/radios/ch1.sock",
+        "decoder": "ctt-driver",
+    },
+    "Codec": {
+        "protocol": "ctt-434",
+        "format": 5,
+        "fields": [
+            {"name": "temperature_c", "type": "i16le", "scale": 0.01},
+            {"name": "battery_v", "type": "u16le", "scale": 0.001},
+        ],
     },
 }
 
@@ -48,8 +67,10 @@ def example(station_id: str = Settings().station.id) -> str:
         parts.append(f"\n[{section}]\n# {toml_tables.summary(struct)}\n")
         chosen = {"id": station_id} if section == "station" else {}
         parts.append("".join(toml_tables.key_lines(struct, chosen)))
-    serial, mqtt = (_example_link(struct) for struct in (SerialLink, MqttLink))
-    parts.append("\n" + _EXAMPLE_LINKS.format(serial=serial, mqtt=mqtt))
+    parts.append(sink_tables.example())
+    serial, mqtt, socket = (_example_link(each) for each in (SerialLink, MqttLink, SocketLink))
+    codec = _example_table("codecs", Codec)
+    parts.append("\n" + _EXAMPLE_LINKS.format(serial=serial, mqtt=mqtt, socket=socket, codec=codec))
     return "".join(parts)
 
 
@@ -95,16 +116,23 @@ def warnings(settings: Settings) -> Iterator[str]:
 
 
 def _example_link(struct: type[msgspec.Struct]) -> str:
-    kind = struct.__struct_config__.tag
-    lines = [f"[[links]]\n# {toml_tables.summary(struct)}\n", f'kind = "{kind}"\n']
+    return _example_table("links", struct, f'kind = "{struct.__struct_config__.tag}"\n')
+
+
+def _example_table(array: str, struct: type[msgspec.Struct], first: str = "") -> str:
+    lines = [f"[[{array}]]\n# {toml_tables.summary(struct)}\n", first]
     lines += toml_tables.key_lines(struct, _EXAMPLE_VALUES[struct.__name__])
-    return "".join(f"# {line}" for line in lines[0].splitlines(keepends=True) + lines[1:])
+    return "".join(f"# {line}" for line in "".join(lines).splitlines(keepends=True))
 
 
 def _in_words_of_links(key: str, said: str) -> str:
+    if key.startswith("sinks"):
+        return sink_tables.in_words(key, said)
     if "required field `kind`" in said:
-        return 'say what it is: kind = "serial" or kind = "mqtt"'
-    return said + ": a link is of kind serial or mqtt" if key.endswith("kind") else said
+        return 'say what it is: kind = "serial", kind = "socket" or kind = "mqtt"'
+    if key.endswith("kind"):
+        return said + ": a link is of kind serial, socket or mqtt"
+    return said
 
 
 def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -123,10 +151,12 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
                 yield f"{at}.device", f"two links use {link.device}: a port serves one link"
             devices[link.device] = number
         yield from _wrong_decoders(link, at)
+    yield from payload_codecs.contradictions(settings.codecs)
+    yield from sink_tables.contradictions(settings.sinks)
 
 
 def _wrong_decoders(link: Link, at: str) -> Iterator[tuple[str, str]]:
-    if isinstance(link, SerialLink):
+    if isinstance(link, SerialLink | SocketLink):
         wanted = [(f"{at}.decoder", link.decoder)]
     else:
         wanted = [
@@ -139,8 +169,8 @@ def _wrong_decoders(link: Link, at: str) -> Iterator[tuple[str, str]]:
         except UnknownDecoderError as error:
             yield key, str(error)
         else:
-            if isinstance(link, SerialLink) and entry.framing == "message":
-                yield key, f"{name!r} decodes messages, not a serial stream"
+            if not isinstance(link, MqttLink) and entry.framing == "message":
+                yield key, f"{name!r} decodes messages, not a stream"
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:
@@ -153,6 +183,9 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             given = {name: getattr(link, name) for name in files}
             anchored = {name: str(folder / file) for name, file in given.items() if file}
             links.append(msgspec.structs.replace(link, **anchored))
+        elif isinstance(link, SocketLink):
+            links.append(msgspec.structs.replace(link, path=str(folder / link.path)))
         else:
             links.append(link)
-    return msgspec.structs.replace(settings, store=store, links=tuple(links))
+    sinks = sink_tables.anchored(settings.sinks, folder)
+    return msgspec.structs.replace(settings, store=store, links=tuple(links), sinks=sinks)

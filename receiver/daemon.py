@@ -16,11 +16,13 @@ import structlog
 
 from protocols.gpsd import DECODER as GPSD_DECODER
 from protocols.records import GpsFix
+from receiver import payload_codecs
 from receiver.activity import Activity, LinkActivity
 from receiver.arrivals import Source
 from receiver.clock import Clock
 from receiver.clock_watch import ClockWatch
 from receiver.config import ConfigError
+from receiver.connecting import connect
 from receiver.limits import (
     ACTIVITY_INTERVAL_S,
     DRAIN_S,
@@ -35,7 +37,7 @@ from receiver.notify import Notifier
 from receiver.pipeline import Pipeline
 from receiver.progress import Progress
 from receiver.reload import taken_over
-from receiver.settings import Link, MqttLink, SerialLink, Settings
+from receiver.settings import Link, SerialLink, Settings
 from receiver.store.retention import retention_of
 from receiver.store.writer import StoreState, Writer
 from receiver.supervision import RunsForEver, Supervision
@@ -81,6 +83,7 @@ class Daemon:
             self.writer,
             self.activity,
             commit_interval_s=settings.store.commit_interval,
+            payloads=payload_codecs.declared(settings.codecs),
         )
         self.supervision = Supervision(self._link, reset_of=_reset_of)
         self.clock_watch = ClockWatch(self.clock, self._keep_gpsd_fix)
@@ -161,15 +164,7 @@ class Daemon:
         self.stop()
 
     def _link(self, settings: Link, status: LinkStatus) -> RunsForEver:
-        if isinstance(settings, SerialLink):
-            from receiver.links.serial import SerialLink as Serial  # noqa: PLC0415  Loaded if used.
-
-            return Serial(settings, self.pipeline.stream_intake(settings, status), status)
-        from receiver.links.mqtt import MqttLink as Mqtt  # noqa: PLC0415  Loaded where used.
-
-        assert isinstance(settings, MqttLink)  # noqa: S101  There are two kinds.
-        intake = self.pipeline.message_intake(settings, status)
-        return Mqtt(settings, intake, status, self.settings.station.id)
+        return connect(settings, status, self.pipeline, self.settings.station.id)
 
     async def _reload_when_asked(self) -> None:
         while True:

@@ -243,3 +243,37 @@ TWO_STORES_WINDOW_S: Final = 48 * 3600.0
 RUN_INDEX_INTERVAL_S: Final = 60.0
 """How often new detections are sorted into runs: one more synced transaction a minute, 2 % of what
 a commit every two seconds writes."""
+
+MQTT_SINK_KEEPALIVE_S: Final = 300
+"""A sink's ping: 170 bytes with TCP/IP, so 50 kB a day over a mobile connection. A station that
+vanished counts as offline 7.5 minutes later; a dead connection shows at the next batch anyway."""
+
+STATUS_EVERY_S: Final = 300.0
+"""How often a sink's retained status is brought up to date: 150 bytes, so 43 kB a day."""
+
+STATION_LINK_TIME_S: Final = 10.0
+"""How often a receiver is sent a TIME token: 26 bytes, 0.03 % of a line at 115,200 baud. Its clock
+is then within a millisecond after half an hour."""
+
+STATION_LINK_MQTT_TIME_S: Final = 60.0
+"""The same over MQTT, where a token and its echo cost about 300 bytes: 0.4 MB a day over a mobile
+connection."""
+
+STATION_LINK_UNANSWERED: Final = 3
+"""Tokens in a row without an echo that mean something is wrong with a receiver."""
+
+STATION_LINK_GAP_S: Final = 30.0
+"""How long an acknowledgement waits for a frame that was lost on the way: a receiver that buffers
+sends again within seconds, one that does not must not have its buffer fill up."""
+
+STATION_LINK_RECEIVERS: Final = 256
+"""Receivers remembered behind one MQTT link, at up to 100 kB each: 25 MB at the very most. Beyond
+it the one silent for longest is forgotten, and counted as `receivers_forgotten`."""
+
+DECODE_WINDOW_FRAMES: Final = 50
+"""Frames over which it is judged whether a link still decodes: below a minute of a busy radio, an
+hour of a quiet one."""
+
+REDECODE_CHUNK_ROWS: Final = 500
+"""Rows read again in one transaction: decoding takes 10 to 50 µs each, so the daemon waits for the
+write lock for 25 ms at most on a PC, some 0.3 s on a Pi Zero."""

@@ -6,13 +6,14 @@ goes to the writer when `commit_interval` is over, when it is large, or sooner w
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import structlog
 
 from protocols import registry
-from protocols.framing import Framing, framer
+from protocols.declared_payloads import DeclaredPayload
+from protocols.framing import Framer, Framing, framer
 from protocols.records import Detection, Ignored, Pulse, Record, StationHealth, Unknown
 from receiver.activity import Activity, AntennaActivity, LinkActivity
 from receiver.arrivals import Arrival, Source, Stamp
@@ -27,12 +28,14 @@ from receiver.limits import (
     TAGS_REMEMBERED,
     UNKNOWN_FRAME_SAMPLES_PER_HOUR,
 )
-from receiver.links.intake import LinkStatus
+from receiver.links.intake import FrameListener, LinkStatus, MessageListener
 from receiver.links.topics import TopicRoutes
-from receiver.settings import MqttLink, SerialLink
+from receiver.settings import MqttLink, SerialLink, SocketLink
 from receiver.store.writer import Batch, Writer
 
 log = structlog.get_logger()
+
+_NONE: Mapping[str, MessageListener] = {}
 
 
 class Heard:
@@ -54,9 +57,17 @@ class Pipeline:
     """Takes what links read, keeps it in memory for at most an interval, hands it to the writer."""
 
     def __init__(
-        self, clock: Clock, writer: Writer, activity: Activity, *, commit_interval_s: float
+        self,
+        clock: Clock,
+        writer: Writer,
+        activity: Activity,
+        *,
+        commit_interval_s: float,
+        payloads: Sequence[DeclaredPayload] = (),
     ) -> None:
+        """`payloads` are the layouts that the owner declared, for the decoders."""
         self.clock = clock
+        self._payloads = payloads
         self.heard = Heard()
         self._writer = writer
         self._activity = activity
@@ -78,31 +89,62 @@ class Pipeline:
         """Rows heard that are not yet on the disk."""
         return self._waiting_rows
 
-    def stream_intake(self, link: SerialLink, status: LinkStatus) -> "StreamIntake":
-        """Return the intake of a serial link."""
+    def stream_intake(
+        self,
+        link: SerialLink | SocketLink,
+        status: LinkStatus,
+        listener: FrameListener | None = None,
+    ) -> "StreamIntake":
+        """Return the intake of a serial link or socket; `listener` sees each frame first."""
         activity = LinkActivity(status, iter([link.antenna]))
         self._activity.add(activity)
-        source_of = registry.entry(link.decoder)
-        source = Source(link=link.name, decoder=source_of.identity, antenna=link.antenna)
-        return StreamIntake(self, activity, source, source_of)
+        entry = registry.entry(link.decoder)
+        source = Source(link=link.name, decoder=entry.identity, antenna=link.antenna)
+        return StreamIntake(
+            self,
+            activity,
+            source,
+            cutter=framer(entry.framing),
+            decoder=entry.made(self._payloads),
+            listener=listener,
+        )
 
-    def message_intake(self, link: MqttLink, status: LinkStatus) -> "MessageIntake":
-        """Return the intake of an MQTT link."""
+    def message_intake(
+        self, link: MqttLink, status: LinkStatus, listeners: Mapping[str, MessageListener] = _NONE
+    ) -> "MessageIntake":
+        """Return the intake of an MQTT link; `listeners`, by decoder, see each message first."""
         activity = LinkActivity(status, (topic.antenna for topic in link.topics))
         self._activity.add(activity)
-        return MessageIntake(self, activity, link)
+        routes = []
+        for topic in link.topics:
+            entry = registry.entry(topic.decoder)
+            route = _MessageRoute(
+                Source(link=link.name, decoder=entry.identity, antenna=topic.antenna),
+                entry.made(self._payloads).decode,
+                entry.framing,
+                listeners.get(topic.decoder),
+            )
+            routes.append((topic.topic, route))
+        return MessageIntake(self, activity, TopicRoutes(routes))
 
     def take(
         self,
-        records: Iterable[Record],
+        records: Sequence[Record],
         source: Source,
         stamp: Stamp,
         activity: LinkActivity,
         on_durable: Callable[[], None] | None = None,
+        *,
+        then: Callable[[], None] | None = None,
     ) -> None:
-        """Count the records of one frame and queue what is to be kept."""
+        """Count the records of one frame and queue what is to be kept.
+
+        `on_durable` is called once it is in the store, and soon, since a broker waits; `then` is
+        called whenever that is so, and never where there was no room for the records.
+        """
         kept = []
         raw_bytes = 0
+        activity.records += len(records)
         for record in records:
             if isinstance(record, Ignored):
                 activity.of(source.antenna).rejects[record.reason] += 1
@@ -114,16 +156,21 @@ class Pipeline:
             self.heard.dropped_rows += len(kept)
             activity.of(source.antenna).rejects["store_backlog"] += len(kept)
             return
+        if then is not None and not kept and not self._waiting_rows:
+            asyncio.get_running_loop().call_soon(then)  # All that came before is in the store.
+            then = None
         self._arrivals += kept
         self._arrived_raw_bytes += raw_bytes
         self._waiting_rows += len(kept)
         self._waiting_raw_bytes += raw_bytes
+        if then is not None:
+            self._on_durable.append(then)
         if on_durable is not None:
             self._on_durable.append(on_durable)
             self._commit_within(MQTT_COMMIT_DELAY_S)
         elif len(self._arrivals) >= MAX_BATCH_ROWS:
             self._commit_within(0)
-        elif kept and self._commit_timer is None:
+        elif (kept or then is not None) and self._commit_timer is None:
             self._commit_within(self._commit_delay_s)
 
     def count_frames(self, count: int, antenna: AntennaActivity) -> None:
@@ -178,6 +225,7 @@ class Pipeline:
             activity.of(source.antenna_of(record.antenna)).pulses += 1
         elif isinstance(record, Unknown):
             self.heard.unknown_frames += 1
+            activity.unknown += 1
             rejects = activity.of(source.antenna).rejects
             rejects[record.reason] += 1
             return rejects[record.reason] <= UNKNOWN_FRAME_SAMPLES_PER_HOUR
@@ -215,14 +263,20 @@ class StreamIntake:
         pipeline: Pipeline,
         activity: LinkActivity,
         source: Source,
-        decoder: registry.DecoderEntry,
+        *,
+        cutter: Framer,
+        decoder: registry.Decoder,
+        listener: FrameListener | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._activity = activity
         self._source = source
-        self._framer = framer(decoder.framing)
-        self._decode = decoder.make().decode
+        self._framer = cutter
+        self._decoder = decoder
+        self._decode = decoder.decode
+        self._listener = listener
         self._skipped_bytes = 0
+        self._lost_lines = 0
 
     def received(self, chunk: bytes) -> Sequence[Record]:
         """Stamp, frame, decode and queue a chunk just read; return its records in order."""
@@ -232,12 +286,23 @@ class StreamIntake:
         """Take a chunk that was read at another time than now: a recording's."""
         records: list[Record] = []
         frames = self._framer.feed(chunk)
-        for frame in frames:
-            records += self._decode(frame)
-        self._count_skipped()
         if frames:
             self._pipeline.count_frames(len(frames), self._activity.of(self._source.antenna))
+        if self._listener is not None:
+            for frame in frames:
+                records += self._listened(frame, stamp, self._listener)
+        elif frames:
+            for frame in frames:
+                records += self._decode(frame)
             self._pipeline.take(records, self._source, stamp, self._activity)
+        self._count_skipped()
+        return records
+
+    def _listened(self, frame: bytes, stamp: Stamp, listener: FrameListener) -> tuple[Record, ...]:
+        """Take one frame of a link whose own protocol knows more of it than its decoder."""
+        note = listener(frame, stamp)
+        records = (Ignored(reason=note.ignored),) if note.ignored else self._decode(frame)
+        self._pipeline.take(records, self._source, note.stamp, self._activity, then=note.on_durable)
         return records
 
     def interrupted(self) -> None:
@@ -250,26 +315,28 @@ class StreamIntake:
         if skipped:
             self._skipped_bytes = self._framer.skipped_bytes
             self._activity.of(self._source.antenna).rejects["skipped_bytes"] += skipped
+        lost = getattr(self._decoder, "lost_lines", 0) - self._lost_lines
+        if lost:
+            self._lost_lines += lost
+            self._activity.of(self._source.antenna).rejects["lost_lines"] += lost
 
 
 class _MessageRoute(msgspec.Struct, frozen=True):
     source: Source
     decode: Callable[[bytes], tuple[Record, ...]]
     framing: Framing
+    listener: MessageListener | None
 
 
 class MessageIntake:
     """Takes the messages of one MQTT link; the first matching topic filter names the decoder."""
 
-    def __init__(self, pipeline: Pipeline, activity: LinkActivity, link: MqttLink) -> None:
+    def __init__(
+        self, pipeline: Pipeline, activity: LinkActivity, routes: TopicRoutes[_MessageRoute]
+    ) -> None:
         self._pipeline = pipeline
         self._activity = activity
-        routes = []
-        for topic in link.topics:
-            entry = registry.entry(topic.decoder)
-            source = Source(link=link.name, decoder=entry.identity, antenna=topic.antenna)
-            routes.append((topic.topic, _MessageRoute(source, entry.make().decode, entry.framing)))
-        self._routes = TopicRoutes(routes)
+        self._routes = routes
 
     def message(self, topic: str, payload: bytes, on_durable: Callable[[], None] | None) -> None:
         """Stamp, decode and queue one message; `on_durable` follows once it is in the store."""
@@ -281,6 +348,15 @@ class MessageIntake:
                 on_durable()
             return
         frames = payload.splitlines() if route.framing == "lines" else [payload]
-        records = [record for frame in frames or [b""] for record in route.decode(frame)]
+        then = None
+        records: list[Record] = []
+        for frame in frames or [b""]:
+            if route.listener is not None:
+                note = route.listener(topic, frame, stamp)
+                stamp, then = note.stamp, note.on_durable
+                if note.ignored is not None:
+                    records.append(Ignored(reason=note.ignored))
+                    continue
+            records += route.decode(frame)
         self._pipeline.count_frames(len(frames), self._activity.of(route.source.antenna))
-        self._pipeline.take(records, route.source, stamp, self._activity, on_durable)
+        self._pipeline.take(records, route.source, stamp, self._activity, on_durable, then=then)

@@ -8,11 +8,11 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-Name: TypeAlias = Annotated[
-    str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-]
+from protocols.payload_codec import PayloadField
+from receiver.setting_types import Label as Label  # noqa: PLC0414  A part of this module's interface.
+from receiver.setting_types import Name as Name  # noqa: PLC0414  Same.
+from receiver.sink_settings import Sink
 
-Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Latitude: TypeAlias = Annotated[float, Meta(ge=-90, le=90)]
 Longitude: TypeAlias = Annotated[float, Meta(ge=-180, le=180)]
 
@@ -109,9 +109,10 @@ class SerialLink(
         Label | None, Meta(description="Your label for the antenna on this radio.")
     ] = None
     decoder: Annotated[str, Meta(description="What the radio speaks.")] = "ctt"
-    baud_rate: Annotated[int, Meta(ge=300, le=4_000_000, description="Bits a second, 8N1.")] = (
-        115_200
-    )
+    baud_rate: Annotated[
+        Annotated[int, Meta(ge=300, le=4_000_000)] | None,
+        Meta(description="Bits a second, 8N1; else 115200, or 230400 where decoder is ctt-blu."),
+    ] = None
     preset: Annotated[
         Literal["", "fsktag", "node3", "ooktag"],
         Meta(
@@ -127,8 +128,43 @@ class SerialLink(
         ),
     ] = "auto"
     poll_interval: Annotated[
-        float, Meta(ge=5, le=86_400, description="Seconds between polls that a radio must answer.")
-    ] = 60.0
+        Annotated[float, Meta(ge=5, le=86_400)] | None,
+        Meta(
+            description="Seconds between polls that a radio must answer; else 60, or 10 where "
+            "decoder is ctt-blu or station-link."
+        ),
+    ] = None
+
+    @property
+    def bits_per_second(self) -> int:
+        """The line's speed: as told, or as radios of this decoder have it."""
+        return self.baud_rate or _BAUD_RATES.get(self.decoder, _USUAL_BAUD_RATE)
+
+    @property
+    def poll_interval_s(self) -> float:
+        """Seconds between polls: as told, or as radios of this decoder need it."""
+        return self.poll_interval or _POLL_INTERVALS_S.get(self.decoder, _USUAL_POLL_INTERVAL_S)
+
+
+_USUAL_BAUD_RATE = 115_200
+_USUAL_POLL_INTERVAL_S = 60.0
+_BAUD_RATES = {"ctt-blu": 230_400}
+_POLL_INTERVALS_S = {"ctt-blu": 10.0, "station-link": 10.0}
+
+
+class SocketLink(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="socket"
+):
+    """A program on this computer that serves a radio on a Unix socket."""
+
+    name: Annotated[Name, Meta(description="This link's name in rows and logs.")]
+    path: Annotated[str, Meta(min_length=1, description="The socket, /run/ctt/radios/ch1.sock.")]
+    decoder: Annotated[
+        str, Meta(description="What comes out: ctt-driver, ctt-blu-driver or any other of streams.")
+    ]
+    antenna: Annotated[
+        Label | None, Meta(description="Your label for the antenna on this radio.")
+    ] = None
 
 
 class MqttTopic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -177,170 +213,40 @@ class MqttLink(
     ] = None
 
 
-Link: TypeAlias = SerialLink | MqttLink
-
-RowKind: TypeAlias = Literal[
-    "gps_fixes",
-    "relay_health",
-    "clock_samples",
-    "activity",
-    "events",
-    "pulses",
-    "unknown_frames",
-]
-
-SinkUrl: TypeAlias = Annotated[str, Meta(pattern=r"^https?://[^/\s@]+(/\S*)?$")]
+Link: TypeAlias = SerialLink | SocketLink | MqttLink
 
 
-class _SinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every sink can be told."""
+class Codec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the payload of your own data tags means."""
 
-    name: Annotated[Name, Meta(description="This sink's name in logs and commands.")]
-    automatic: Annotated[
-        bool,
-        Meta(
-            description="Whether the running station sends by itself; if not, `stopover upload "
-            "--sink NAME` does."
-        ),
-    ] = True
-    also: Annotated[
-        tuple[RowKind, ...],
-        Meta(
-            description="What is sent beside the detections. pulses and unknown_frames are large: "
-            "a noisy antenna makes a gigabyte of pulses a month."
-        ),
-    ] = ("gps_fixes", "relay_health", "clock_samples", "activity", "events")
-    interval: Annotated[
-        float,
-        Meta(
-            ge=0.02,
-            le=86_400,
-            description="Seconds between batches once the far end has everything; longer ones cost "
-            "fewer bytes.",
-        ),
-    ] = 60.0
-    batch_rows: Annotated[
-        int, Meta(ge=1, le=50_000, description="Rows in a batch at most; refused ones are halved.")
-    ] = 2_000
-    bytes_per_second: Annotated[
-        int, Meta(ge=0, le=10**9, description="Bytes a second on average; 0 sets no bound.")
-    ] = 0
-    bytes_per_day: Annotated[
-        int, Meta(ge=0, le=10**12, description="Bytes in a UTC day, for cellular; 0 sets no bound.")
-    ] = 0
-    compression: Annotated[
-        Literal["gzip", "zstd", "none"],
-        Meta(description="zstd is smaller and faster; it needs stopover[zstd] at both ends."),
-    ] = "gzip"
-
-
-class _LoginSettings(_SinkSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A sink that logs in somewhere."""
-
-    username: Annotated[str | None, Meta(description="User at the far end.")] = None
-    password_file: Annotated[
-        str | None, Meta(description="File whose first line is the password.")
-    ] = None
-    ca_file: Annotated[
-        str | None, Meta(description="Certificates to trust (PEM), else the system's.")
-    ] = None
-    certificate_file: Annotated[
-        str | None, Meta(description="This station's own certificate (PEM), where asked for.")
-    ] = None
-    key_file: Annotated[str | None, Meta(description="The key of that certificate (PEM).")] = None
-    timeout: Annotated[
-        float,
-        Meta(ge=0.1, le=3600, description="Seconds the far end may take to store a batch."),
-    ] = 120.0
-
-
-class HttpSink(
-    _LoginSettings,
-    frozen=True,
-    forbid_unknown_fields=True,
-    kw_only=True,
-    tag_field="kind",
-    tag="http",
-):
-    """A web service that takes batches, such as `stopover collect`."""
-
-    url: Annotated[SinkUrl, Meta(description="Where batches are posted: https://HOST[:PORT]/PATH.")]
-    token_file: Annotated[
-        str | None, Meta(description="File whose first line is a bearer token.")
-    ] = None
-
-
-class MqttSink(
-    _LoginSettings,
-    frozen=True,
-    forbid_unknown_fields=True,
-    kw_only=True,
-    tag_field="kind",
-    tag="mqtt",
-):
-    """Collectors behind an MQTT broker."""
-
-    broker: Annotated[
-        str,
-        Meta(
-            pattern=r"^mqtts?://[^/\s:@]+(:[0-9]{1,5})?$",
-            description="mqtt://HOST[:PORT], or mqtts:// for TLS (ports 1883 and 8883).",
-        ),
+    protocol: Annotated[
+        str, Meta(min_length=1, description="As detections name it: ctt-434, ctt-2g4 or lorawan.")
     ]
-    client_id: Annotated[
-        Label | None, Meta(description="Name at the broker, else stopover-STATION-SINK.")
+    format: Annotated[
+        Annotated[int, Meta(ge=0, le=255)] | None,
+        Meta(description="ctt-434: the packet's format, 1 to 15; ctt-2g4: the payload's revision."),
     ] = None
-    live: Annotated[
-        bool,
-        Meta(
-            description="Whether each detection is also published at once, for dashboards, on "
-            "stopover/STATION/live."
-        ),
-    ] = False
-
-
-class FolderSink(
-    _SinkSettings,
-    frozen=True,
-    forbid_unknown_fields=True,
-    kw_only=True,
-    tag_field="kind",
-    tag="folder",
-):
-    """Files in a folder: a USB stick, a network share."""
-
-    folder: Annotated[str, Meta(min_length=1, description="Where the files go.")]
-    mark_file: Annotated[
+    subformat: Annotated[
+        Annotated[int, Meta(ge=0, le=15)] | None,
+        Meta(description="ctt-434: only packets of this sub-format."),
+    ] = None
+    profile: Annotated[
         str | None,
-        Meta(
-            description="A file that must be in the folder: without it no stick is plugged in, and "
-            "nothing is written."
-        ),
+        Meta(description="lorawan: only devices of this profile (TTN: model or application id)."),
     ] = None
-
-
-class MotusSink(
-    _LoginSettings,
-    frozen=True,
-    forbid_unknown_fields=True,
-    kw_only=True,
-    tag_field="kind",
-    tag="motus",
-):
-    """motus.org, the way SensorGnome stations send: undocumented, so read the guide first."""
-
-    project: Annotated[int, Meta(ge=1, description="Your project's number at Motus.")]
-    serial: Annotated[
-        str,
+    f_port: Annotated[
+        Annotated[int, Meta(ge=1, le=223)] | None, Meta(description="lorawan: only this fPort.")
+    ] = None
+    codec: Annotated[
+        str | None, Meta(description="A codec that is built in: opencollar; or else fields.")
+    ] = None
+    fields: Annotated[
+        tuple[PayloadField, ...],
         Meta(
-            pattern=r"^SG-[0-9A-Z]{12}(_[0-9])?$",
-            description="The receiver's serial number as it is registered at Motus.",
+            description="One after another from the first byte: value = number * scale + offset; "
+            "an empty name passes over it; types are u8, i8, u16le, i16be … f32be."
         ),
-    ]
-    url: Annotated[SinkUrl, Meta(description="Where Motus is.")] = "https://motus.org"
-
-
-Sink: TypeAlias = HttpSink | MqttSink | FolderSink | MotusSink
+    ] = ()
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -351,4 +257,5 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: LogSettings = LogSettings()
     clock: ClockSettings = ClockSettings()
     links: tuple[Link, ...] = ()
+    codecs: tuple[Codec, ...] = ()
     sinks: tuple[Sink, ...] = ()

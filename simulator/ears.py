@@ -1,57 +1,197 @@
 """One receiver in a world: a radio of a station, or a node."""
 
+import functools
+import math
 import random
+from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
+from simulator.air import Air, Band
+from simulator.antennas import Antenna
 from simulator.chance import chance
-from simulator.positions import Position
+from simulator.positions import DEGREE_M
 from simulator.relaying import NodeLife
-from simulator.stations import Radio, Station
+from simulator.station_life import StationLife
+from simulator.stations import Radio
+from simulator.truth import Transmission
 
 _WEAKEST_DBM: Final = -127
 """Levels are printed from a signed byte."""
 
+_LUCK_SIGMAS: Final = 3.0
+_LUCK_DB: Final = 3.0
+"""What fading and luck may lift a packet by: weaker ones are out of reach."""
+
+_FURTHEST_M: Final = 500_000.0
+
+
+class Taking(msgspec.Struct):
+    """A packet that a receiver is in the middle of."""
+
+    sent: Transmission
+    packet: bytes
+    begin_us: int
+    end_us: int
+    level_dbm: float
+    bit_error_rate: float
+    could_be_heard: bool
+    hit_us: int | None = None
+    """When another packet began to spoil it."""
+
 
 class Ears:
-    """Where a receiver is, how well it hears, and the chance that is its own."""
+    """Where a receiver is, how well it hears, what it is busy with, and the chance of its own."""
 
     def __init__(
         self,
         key: tuple[str, str],
-        position: Position,
+        band: Band,
         *,
+        place_at: Callable[[float], tuple[float, float]],
+        moves: bool,
+        antenna: Antenna | None,
         gain_dbi: float,
         sensitivity_dbm: float,
         dice: random.Random,
     ) -> None:
         self.key = key
         """(station, radio), or ("", node id)."""
-        self.position = position
+        self.band: Band = band
+        self.moves = moves
+        self.antenna = antenna
+        self.height_m = antenna.height_m if antenna is not None else None
         self.gain_dbi = gain_dbi
+        self.peak_dbi = gain_dbi + (antenna.peak_dbi if antenna is not None else 0.0)
         self.sensitivity_dbm = sensitivity_dbm
+        """With the site's own noise."""
         self.dice = dice
+        self.taking: Taking | None = None
+        self.busy_until_us = 0
+        self.others_until_us = 0
+        """Until when a packet is on the air that it does not follow."""
+        self.others_dbm = -math.inf
+        self._place_at = place_at
+        self._is_directed = antenna is not None and antenna.pattern != "omni"
+        self._settle(0.0)
 
-    def level_dbm(self, mean_dbm: float, fading_db: float) -> int:
-        """Return the level of one reception as it is printed: whole, never above 0."""
-        return min(0, max(_WEAKEST_DBM, round(self.dice.gauss(mean_dbm, fading_db))))
+    def _settle(self, time_s: float) -> None:
+        self.latitude, self.longitude = self._place_at(time_s)
+        self._degree_east_m = DEGREE_M * math.cos(math.radians(self.latitude))
+
+    def mean_level_dbm(
+        self,
+        air: Air,
+        power_dbm: float,
+        place: tuple[float, float],
+        height_m: float | None,
+        time_s: float,
+    ) -> float:
+        """Return the level of a sender before fading."""
+        if self.moves:
+            self._settle(time_s)
+        north_m = (place[0] - self.latitude) * DEGREE_M
+        east_m = ((place[1] - self.longitude + 180.0) % 360.0 - 180.0) * self._degree_east_m
+        heights = None
+        if height_m is not None and self.height_m is not None:
+            heights = (height_m, self.height_m)
+        level_dbm = air.mean_level_dbm(
+            power_dbm, math.hypot(north_m, east_m), band=self.band, heights_m=heights
+        )
+        if self._is_directed and self.antenna is not None:
+            bearing_deg = math.degrees(math.atan2(east_m, north_m))
+            return level_dbm + self.gain_dbi + self.antenna.gain_dbi(bearing_deg)
+        return level_dbm + self.peak_dbi
+
+    def distance_m(self, latitude: float, longitude: float, time_s: float) -> float:
+        """Return how far away a place is, as on a flat map."""
+        if self.moves:
+            self._settle(time_s)
+        north_m = (latitude - self.latitude) * DEGREE_M
+        east_m = ((longitude - self.longitude + 180.0) % 360.0 - 180.0) * self._degree_east_m
+        return math.hypot(north_m, east_m)
+
+    def rise_db(self, begin_s: float, end_s: float) -> float:
+        """Return by how much interference makes it less sensitive in that time."""
+        del begin_s, end_s
+        return 0.0
+
+    def is_on(self, time_s: float) -> bool:
+        """Tell whether it has power."""
+        del time_s
+        return True
+
+    def stamped_unix_s(self, time_s: float) -> float | None:
+        """Return what the station's clock says; None for a node."""
+        del time_s
+        return None
+
+    def reach_m(self, air: Air, power_dbm: float, height_m: float | None) -> float:
+        """Return beyond which distance nothing of a sender is heard, whatever the luck."""
+        rounded = None if height_m is None else math.ceil(height_m / 50) * 50 if height_m > 2 else 2.0  # noqa: PLR2004  Heights share a value, so that few are computed.
+        heights = None if rounded is None or self.height_m is None else (rounded, self.height_m)
+        weakest_dbm = self.sensitivity_dbm - _LUCK_SIGMAS * air.fading_db - _LUCK_DB
+        return _reach_m(air, power_dbm + self.peak_dbi - weakest_dbm, self.band, heights)
+
+
+@functools.lru_cache(maxsize=4096)
+def _reach_m(
+    air: Air, budget_db: float, band: Band, heights_m: tuple[float, float] | None
+) -> float:
+    """Return the distance over which so many dB are lost: loss grows with distance."""
+    near_m, far_m = 1.0, _FURTHEST_M
+    for _ in range(24):
+        middle_m = math.sqrt(near_m * far_m)
+        if air.mean_level_dbm(budget_db, middle_m, band=band, heights_m=heights_m) > 0:
+            near_m = middle_m
+        else:
+            far_m = middle_m
+    return far_m
+
+
+def printed_level(level_dbm: float) -> int:
+    """Return a level as it is printed: whole, never above 0."""
+    return min(0, max(_WEAKEST_DBM, round(level_dbm)))
 
 
 class RadioEars(Ears):
     """A station's radio, with the chance of the line it prints to."""
 
-    def __init__(self, station: Station, radio: Radio, seed: int) -> None:
+    def __init__(self, life: StationLife, radio: Radio, seed: int) -> None:
+        station = life.station
         key = (station.name, radio.name)
+        self._own_sensitivity_dbm = radio.sensitivity_dbm
         super().__init__(
             key,
-            station.position,
+            radio.band,
+            place_at=life.place_at,
+            moves=life.moves,
+            antenna=station.antenna_of(radio),
             gain_dbi=radio.gain_dbi,
-            sensitivity_dbm=radio.sensitivity_dbm,
+            sensitivity_dbm=radio.sensitivity_dbm
+            + life.quiet_rise_db(radio.band, radio.sensitivity_dbm),
             dice=chance(seed, "radio", *key),
         )
+        self.life = life
         self.station = station
         self.radio = radio
+        self.port = station.radios.index(radio) + 1
         self.channel = radio.channel
         self.line_dice = chance(seed, "line", *key)
+        self.noise_dice = chance(seed, "noise", *key)
+
+    def rise_db(self, begin_s: float, end_s: float) -> float:
+        """Return by how much interference makes it less sensitive in that time."""
+        return self.life.rise_db(self.band, self.sensitivity_dbm, begin_s, end_s)
+
+    def is_on(self, time_s: float) -> bool:
+        """Tell whether its station has power."""
+        return not self.station.power_cuts or self.life.is_on(time_s)
+
+    def stamped_unix_s(self, time_s: float) -> float | None:
+        """Return what its station's clock says, to the microsecond."""
+        return round(self.life.clock_unix_s(time_s), 6)
 
 
 class NodeEars(Ears):
@@ -59,9 +199,13 @@ class NodeEars(Ears):
 
     def __init__(self, life: NodeLife, seed: int) -> None:
         node = life.node
+        place = (node.position.latitude, node.position.longitude)
         super().__init__(
             ("", node.node_id),
-            node.position,
+            "434",
+            place_at=lambda _: place,
+            moves=False,
+            antenna=None,
             gain_dbi=0.0,
             sensitivity_dbm=node.sensitivity_dbm,
             dice=chance(seed, "node", node.node_id),

@@ -169,8 +169,8 @@ def _short_position(here: Position, unix_s: float) -> bytes:
         LORA_PORT,
         {
             "fix_at_unix_s": int(unix_s),
-            "latitude": here.latitude,
-            "longitude": here.longitude,
+            "latitude_1e7": round(here.latitude * 1e7),
+            "longitude_1e7": round(here.longitude * 1e7),
             "accuracy_m": 12,
         },
     )

@@ -33,9 +33,12 @@ def numbers(wanted: Iterable[int]) -> list[Arrival]:
 
 
 def stored(path: Path) -> list[int]:
-    """Return the numbers of the detections in a store, in order of `seq`."""
+    """Return the numbers of the detections in a store, by `seq`; none if it is not made."""
     connection = _connect(path)
     try:
+        made = "SELECT 1 FROM sqlite_schema WHERE name = 'detections'"
+        if connection.execute(made).fetchone() is None:
+            return []
         return [
             int(raw) for (raw,) in connection.execute("SELECT raw FROM detections ORDER BY seq")
         ]

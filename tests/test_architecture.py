@@ -17,7 +17,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 STARTS_THE_SIMULATOR = frozenset({"receiver.cli.simulate", "receiver.cli.demo"})
 
 FLOORS = (
-    ("arrivals", "settings", "config", "toml_tables", "limits", "log"),
+    ("arrivals", "settings", "config", "payload_codecs", "toml_tables", "limits", "log"),
     (
         "store",
         "links",
@@ -41,6 +41,7 @@ FLOORS = (
     ),
     (
         "pipeline",
+        "connecting",
         "activity",
         "importing",
         "import_ledger",

@@ -6,13 +6,14 @@ first request. Requests and replies are JSON objects, one a line (`protocols.ctt
 
 import binascii
 import enum
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Self
 
 import msgspec
 from construct import Bytes, GreedyBytes, Int8ul, Int16ul
 
 from protocols.ctt.readings import PROTOCOL_2G4
+from protocols.declared_payloads import DeclaredPayload, layouts_of
 from protocols.errors import PacketError
 from protocols.layouts import build, parse, valued
 from protocols.payload_codec import PayloadCodec, PayloadField
@@ -173,6 +174,12 @@ class BluDecoder:
 
     def __init__(self, codecs: Mapping[int, PayloadCodec] | None = None) -> None:
         self._codecs = {0: REVISION_0, **(codecs or {})}
+
+    @classmethod
+    def with_payloads(cls, declared: Sequence[DeclaredPayload]) -> Self:
+        """Return a decoder that reads the payload revisions which an owner declared."""
+        layouts = layouts_of(declared, PROTOCOL_2G4)
+        return cls({revision: codec for (revision, _), codec in layouts.items()})
 
     def decode(self, frame: bytes) -> tuple[Record, ...]:
         """Return the records in one line; never raises, never returns an empty tuple."""

@@ -13,12 +13,14 @@ documented unit and is not read: the host stamps what arrives.
 Source: CTT's station software 2.x.
 """
 
-from typing import Any, Final, Literal
+from collections.abc import Sequence
+from typing import Any, Final, Literal, Self
 
 import msgspec
 
 from protocols.ctt.blu import BluDecoder
 from protocols.ctt.lines import CttLineDecoder
+from protocols.declared_payloads import DeclaredPayload
 from protocols.records import Ignored, LogLine, RadioInfo, Record, Unknown
 from protocols.registry import Decoder, register
 
@@ -119,8 +121,13 @@ class BluDriverDecoder(_DriverSocketDecoder):
     {"t":"data","line":"{\"type\":6,\"channel\":1,\"data\":{…}}","seq":17,"ts":…}
     """
 
-    def __init__(self) -> None:
-        super().__init__(BluDecoder())
+    def __init__(self, inner: BluDecoder | None = None) -> None:
+        super().__init__(inner or BluDecoder())
+
+    @classmethod
+    def with_payloads(cls, declared: Sequence[DeclaredPayload]) -> Self:
+        """Return a decoder that reads the payload revisions which an owner declared."""
+        return cls(BluDecoder.with_payloads(declared))
 
 
 def command(op: Literal["raw", "tx", "preset"], arg: str) -> bytes:

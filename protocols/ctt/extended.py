@@ -19,14 +19,16 @@ mean is not standardised: owners declare it by format (`PayloadCodecs`).
 """
 
 import functools
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, Self
 
 import msgspec
 from construct import BitStruct, Bytes, Int8ub, Int16ul, Nibble, Struct, this
 
 from protocols.checksums import crc8_smbus, crc16_dnp
 from protocols.ctt.packet import ID_BYTES, PACKET_BYTES, id_bytes_of, id_legal, identify
+from protocols.ctt.readings import PROTOCOL_434
+from protocols.declared_payloads import DeclaredPayload, layouts_of
 from protocols.errors import EncodeError, ProtocolError
 from protocols.layouts import build, parse
 from protocols.payload_codec import PayloadCodec
@@ -85,6 +87,15 @@ class PayloadCodecs:
         for form, subform in self._codecs:
             if form not in range(16) or (subform is not None and subform not in range(16)):
                 raise ProtocolError(f"format: {form}/{subform} must be two numbers of 0 to 15")
+
+    @classmethod
+    def of(cls, declared: Sequence[DeclaredPayload]) -> Self:
+        """Return those of an owner's payload layouts that are of data tags.
+
+        Raises:
+            ProtocolError: as the constructor.
+        """
+        return cls(layouts_of(declared, PROTOCOL_434))
 
     def measurements(self, packet: AirPacket) -> Measurements | None:
         """Return what the packet's payload tells; None where it has none or nobody declared it."""

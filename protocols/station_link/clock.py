@@ -195,6 +195,14 @@ class UptimeClock:
         self._latest = (uptime_us, host_ns)
         self._bound(self._arrivals, uptime_us, host_ns)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether a frame that came late can be told from one that came at once.
+
+        A token has come back in this boot, or frames came for so long that some were quick.
+        """
+        return len(self._tokens) > 0 or self._arrivals.span_ns() >= MIN_SPAN_NS
+
     @staticmethod
     def token(host_ns: int) -> int:
         """Return the token of a TIME frame that goes out now: the host's time itself."""

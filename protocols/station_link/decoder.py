@@ -1,10 +1,11 @@
 """Station-link frames turned into records."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Self
 
 from protocols.ctt.extended import PayloadCodecs, read_air_packet
 from protocols.ctt.readings import PROTOCOL_434, measured, position
+from protocols.declared_payloads import DeclaredPayload
 from protocols.errors import PacketError
 from protocols.records import (
     CommandReply,
@@ -69,6 +70,15 @@ class StationLinkDecoder:
 
     def __init__(self, codecs: PayloadCodecs | None = None) -> None:
         self._codecs = codecs or PayloadCodecs()
+
+    @classmethod
+    def with_payloads(cls, declared: Sequence[DeclaredPayload]) -> Self:
+        """Return a decoder that reads the payloads which an owner declared.
+
+        Raises:
+            ProtocolError: a format that there is not.
+        """
+        return cls(PayloadCodecs.of(declared))
 
     def decode(self, frame: bytes) -> tuple[Record, ...]:
         """Return the records in one frame; never raises, never returns an empty tuple."""

@@ -70,7 +70,7 @@ def record_command(
         )
     log.configure("pretty", "info")
     try:
-        SerialPort.open(settings.device, settings.baud_rate).close()
+        SerialPort.open(settings.device, settings.bits_per_second).close()
         with Recorder.open(file) as recorder:
             asyncio.run(_record(settings, recorder, duration))
     except PortError as error:
@@ -110,7 +110,7 @@ async def _record(settings: "SerialLink", recorder: "Recorder", duration_s: floa
             link=settings.name,
             device=settings.device,
             decoder=registry.entry(settings.decoder).name,
-            baud_rate=settings.baud_rate,
+            baud_rate=settings.bits_per_second,
             boot=stamp.boot or "",
             t_ns=stamp.mono_ns or 0,
             utc_ns=stamp.utc_ns,

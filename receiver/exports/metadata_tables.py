@@ -10,7 +10,8 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from receiver.settings import Label, Latitude, Longitude
+from receiver.setting_types import Label
+from receiver.settings import Latitude, Longitude
 
 Text: TypeAlias = Annotated[str, Meta(max_length=2000)]
 Moment: TypeAlias = Annotated[

@@ -30,6 +30,7 @@ def tag_line(port: int, time_ns: int, packet: bytes, rssi_dbm: float | None) -> 
 def pulse_line(
     port: int,
     time_ns: int,
+    *,
     offset_hz: float,
     signal_db: float,
     noise_db: float,
@@ -42,9 +43,7 @@ def pulse_line(
     return f"p{port},{seconds}.{rest_ns // 100_000:04d},{told}{snr}"
 
 
-def fix_line(
-    gps_ns: int, latitude: float, longitude: float, altitude_m: float | None
-) -> str:
+def fix_line(gps_ns: int, latitude: float, longitude: float, altitude_m: float | None) -> str:
     """Return the record of a fix."""
     altitude = "undefined" if altitude_m is None else _number(round(altitude_m, 1))
     place = f"{_number(round(latitude, 9))},{_number(round(longitude, 9))}"

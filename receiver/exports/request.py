@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
+from receiver.confidence import at_least
 from receiver.config import ConfigError
 from receiver.exports.metadata_tables import Metadata, Station
-from receiver.runs import CONFIDENCES, Confidence
-from receiver.store.queries import DETECTION_KEYS, DetectionFilter, Reader
+from receiver.store.queries import DetectionFilter, Reader
 
 _ROWS_BETWEEN_TELLING: Final = 1000
 
@@ -42,7 +42,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     reader: Reader
     metadata: Metadata = Metadata()
     wanted: DetectionFilter = DetectionFilter()
-    min_confidence: Confidence | None = None
     now_ns: int
     """The time of the export: a file's hour or day that is not over yet is not whole."""
     on_progress: Callable[[int], None] = lambda _: None
@@ -58,8 +57,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     def chooses_rows(self) -> bool:
         """Whether only some of a time's detections are wanted."""
         wanted = self.wanted
-        return any(
-            each is not None for each in (wanted.tag_id, wanted.antenna, self.min_confidence)
+        return (
+            wanted.tag_id is not None
+            or wanted.antenna is not None
+            or wanted.min_confidence != "false"
         )
 
     def is_whole(self, since_ns: int, until_ns: int) -> bool:
@@ -82,23 +83,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         self.on_progress(number % _ROWS_BETWEEN_TELLING)
 
     def detections(self, report: Report) -> Iterator[dict[str, Any]]:
-        """Yield the wanted detections by `seq`; those not trusted enough are counted.
-
-        Raises:
-            ExportError: a confidence is asked for and the store tells none.
-        """
-        rows = self.counting(self.reader.detections(self.wanted))
-        if self.min_confidence is None:
-            yield from rows
-            return
-        if "confidence" not in DETECTION_KEYS:
-            raise ExportError("detections carry no confidence here: leave out --min-confidence")
-        trusted = CONFIDENCES[: CONFIDENCES.index(self.min_confidence) + 1]
-        for row in rows:
+        """Yield the wanted detections by `seq`; those not trusted enough are counted."""
+        least = self.wanted.min_confidence
+        everything = msgspec.structs.replace(self.wanted, min_confidence="false")
+        trusted = at_least(least)
+        for row in self.counting(self.reader.detections(everything)):
             if row["confidence"] in trusted:
                 yield row
             else:
-                report.left_out[f"confidence below {self.min_confidence}"] += 1
+                report.left_out[f"confidence below {least}"] += 1
 
 
 def station_lacks(request: Request) -> list[str]:

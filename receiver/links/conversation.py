@@ -4,7 +4,7 @@ Times are seconds of one steady clock, handed in by the link. After `opened` and
 the link looks at `due`; when that moment has come it calls `step` and does what it returns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -31,6 +31,8 @@ class Conversation(Protocol):
     """What else is wrong with the radio; None while nothing is."""
     firmware: str | None
     """Name and firmware as the radio told them."""
+    wake: Callable[[], None] | None
+    """Set by the link while its port is open: to be called when `due` changed in between."""
 
     def opened(self, now: float) -> None:
         """Begin: the port was just opened (again)."""

@@ -11,7 +11,7 @@ Source of commands and timing: celltracktech.com station software; SensorGnome's
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
@@ -67,12 +67,13 @@ class CttConversation:
         self._log = log
         self._timing = timing or CttTiming()
         self._talk = settings.talk
-        self._poll_interval_s = settings.poll_interval
+        self._poll_interval_s = settings.poll_interval_s
         self._preset = settings.preset
         self.due: float | None = None
         self.silent: str | None = None
         self.problem: str | None = None
         self.firmware: str | None = None
+        self.wake: Callable[[], None] | None = None
         self._phase = _Phase.MUTE
         self._answers = False
         """It answered once, so it is no radio that hangs when written to."""

@@ -4,9 +4,12 @@ import enum
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+import msgspec
 
 from protocols.records import Record
+from receiver.arrivals import Stamp
 
 
 class LinkState(enum.StrEnum):
@@ -65,6 +68,25 @@ class LinkStatus:
             self.listening(now=True)
         listened, self._listened_s = self._listened_s, 0.0
         return listened
+
+
+class FrameNote(msgspec.Struct, frozen=True):
+    """What a link's own protocol knows of one frame before anybody decodes it."""
+
+    stamp: Stamp
+    """When what the frame tells of happened; as it arrived where nothing better is known."""
+    on_durable: Callable[[], None] | None = None
+    """Called on the loop once all that came of the frame is in the store."""
+    ignored: str | None = None
+    """Where it is not to be decoded: the reason that it is counted under."""
+
+
+FrameListener: TypeAlias = Callable[[bytes, Stamp], FrameNote]
+"""Takes each frame of a stream and its arrival's stamp; a link's protocol gives one to the intake
+when it is made. Never raises for what the bytes are."""
+
+MessageListener: TypeAlias = Callable[[str, bytes, Stamp], FrameNote]
+"""The same for messages, whose topic comes first."""
 
 
 class StreamIntake(Protocol):

@@ -38,6 +38,7 @@ from receiver.links.availability import Availability
 from receiver.links.backoff import Backoff
 from receiver.links.intake import LinkStatus, MessageIntake
 from receiver.links.quiet import QuietWatch
+from receiver.links.station_links import StationLinks
 from receiver.settings import MqttLink as MqttSettings
 
 if TYPE_CHECKING:
@@ -60,13 +61,16 @@ class MqttLink:
         status: LinkStatus,
         station_id: str,
         *,
+        station_links: StationLinks | None = None,
         backoff: Backoff | None = None,
         keepalive_s: int = MQTT_KEEPALIVE_S,
         timeout_s: float = MQTT_TIMEOUT_S,
         settle_s: float = MQTT_SETTLE_S,
         quiet_after_s: float = LINK_QUIET_AFTER_S,
     ) -> None:
+        """`station_links` answers the receivers whose frames the intake shows it."""
         self._settings = settings
+        self._station_links = station_links
         self._intake = intake
         self.status = status
         self._log: FilteringBoundLogger = structlog.get_logger().bind(link=settings.name)
@@ -94,12 +98,16 @@ class MqttLink:
                 await broker.connect(client, self._settings.broker)
                 await self._subscribe(client)
                 self._backoff.works()
+                if self._station_links is not None:
+                    self._station_links.connected(connection.publish)
                 with contextlib.suppress(StopAsyncIteration):
                     await anext(client.messages)
             except asyncio.CancelledError:
                 await connection.settle(self._settle_s)
                 raise
             finally:
+                if self._station_links is not None:
+                    self._station_links.disconnected()
                 self.status.listening(now=False)
                 self._quiet_watch.stop()
                 await connection.close()
@@ -220,6 +228,10 @@ class _Connection:
                 self._settled.set()
 
         return on_durable
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Publish without waiting and without a guarantee: what is told anew all the time."""
+        self._paho.publish(topic, payload, qos=0)
 
     async def settle(self, longest_s: float) -> None:
         """Take nothing more; wait until what was taken is acknowledged, or for `longest_s`."""

@@ -2,11 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import structlog
-from structlog.typing import FilteringBoundLogger
 
 from protocols.records import (
     CommandReply,
@@ -19,12 +17,17 @@ from protocols.records import (
 from receiver.limits import LINK_QUIET_AFTER_S, SERIAL_WRITE_STALL_S
 from receiver.links.availability import Availability
 from receiver.links.backoff import Backoff
+from receiver.links.blu_radio import BluConversation
 from receiver.links.conversation import Conversation
 from receiver.links.ctt_radio import CttConversation
-from receiver.links.intake import LinkState, LinkStatus, StreamIntake
+from receiver.links.intake import FrameListener, LinkState, LinkStatus, StreamIntake
 from receiver.links.quiet import QuietWatch
 from receiver.links.serial_port import PortError, SerialPort
+from receiver.links.station_conversation import StationConversation
 from receiver.settings import SerialLink as SerialSettings
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 _NOTHING_HEARD = (RadioInfo, RadioError, CommandReply, LogLine, Unknown, Ignored)
 """Records that tell of the radio or of noise, not of anything that it heard."""
@@ -32,18 +35,30 @@ _NOTHING_HEARD = (RadioInfo, RadioError, CommandReply, LogLine, Unknown, Ignored
 _LOST_ADVICE = "it is opened again as soon as it is back; check plug, cable and power"
 
 
-class _ConversationMaker(Protocol):
-    def __call__(self, settings: SerialSettings, log: FilteringBoundLogger) -> Conversation: ...
+_SWITCHED_ON_BY_LOW_DTR = frozenset({"ctt-blu"})
+"""Decoders whose radios have their power switched by DTR. Source: CTT's station software."""
 
 
-_CONVERSATIONS: Mapping[str, _ConversationMaker] = {"ctt": CttConversation}
-"""Which radios are spoken to, by decoder; every other link stays mute."""
+def conversation_for(settings: SerialSettings, status: LinkStatus) -> Conversation | None:
+    """Return the conversation that radios of this decoder understand.
+
+    None where none does: such a link stays mute.
+    """
+    log: FilteringBoundLogger = structlog.get_logger().bind(link=settings.name)
+    if settings.decoder == "ctt":
+        return CttConversation(settings, log)
+    if settings.decoder == "ctt-blu":
+        return BluConversation(settings, status, log)
+    if settings.decoder == "station-link":
+        return StationConversation(settings, status, log, now=asyncio.get_running_loop().time)
+    return None
 
 
-def conversation_for(settings: SerialSettings, log: FilteringBoundLogger) -> Conversation | None:
-    """Return the conversation that radios of this decoder understand, None where none does."""
-    make = _CONVERSATIONS.get(settings.decoder)
-    return make(settings, log) if make else None
+def listener_of(conversation: Conversation | None) -> FrameListener | None:
+    """Return what of a conversation looks at each frame, for the intake; most look at none."""
+    if isinstance(conversation, BluConversation | StationConversation):
+        return conversation.frame
+    return None
 
 
 class SerialLink:
@@ -63,16 +78,29 @@ class SerialLink:
         quiet_after_s: float = LINK_QUIET_AFTER_S,
         write_stall_s: float = SERIAL_WRITE_STALL_S,
     ) -> None:
-        """`conversation` and `backoff` are made from the settings where they are not given."""
+        """`conversation` and `backoff` are made from the settings where they are not given.
+
+        One that looks at frames must be given: the intake then has its `listener_of`.
+        """
         self._settings = settings
         self._intake = intake
         self.status = status
         self._log: FilteringBoundLogger = structlog.get_logger().bind(link=settings.name)
-        self._conversation = conversation or conversation_for(settings, self._log)
+        self._conversation = conversation or conversation_for(settings, status)
         self._backoff = backoff or Backoff()
         self._availability = Availability(status, self._log)
         self._quiet_after_s = quiet_after_s
         self._write_stall_s = write_stall_s
+
+    def command(self, text: str) -> bool:
+        """Send a command to a receiver that takes some; False where this link's does not.
+
+        Its answer is stored as a `CommandReply`.
+        """
+        if not isinstance(self._conversation, StationConversation):
+            return False
+        self._conversation.command(text)
+        return True
 
     async def run(self) -> None:
         """Open, read, and open again whenever the port ends."""
@@ -84,7 +112,11 @@ class SerialLink:
         """Open the port and read it until it ends; return the seconds to wait then."""
         settings = self._settings
         try:
-            port = await SerialPort.open_off_loop(settings.device, settings.baud_rate)
+            port = await SerialPort.open_off_loop(
+                settings.device,
+                settings.bits_per_second,
+                dtr=settings.decoder not in _SWITCHED_ON_BY_LOW_DTR,
+            )
         except PortError as error:
             self._availability.lost(str(error), error.advice)
             return self._backoff.failed()
@@ -96,7 +128,7 @@ class SerialLink:
             quiet_after_s=self._quiet_after_s,
             write_stall_s=self._write_stall_s,
         )
-        self._availability.found(device=settings.device, baud_rate=settings.baud_rate)
+        self._availability.found(device=settings.device, baud_rate=settings.bits_per_second)
         self._backoff.works()
         try:
             session.start()
@@ -145,11 +177,14 @@ class _Session:
         """Read the port from now on."""
         self._loop.add_reader(self._port.fileno(), self._read)
         if self._conversation is not None:
+            self._conversation.wake = self._follow_conversation
             self._conversation.opened(self._loop.time())
             self._follow_conversation()
 
     def stop(self) -> None:
         """Read and write no more."""
+        if self._conversation is not None:
+            self._conversation.wake = None
         self._loop.remove_reader(self._port.fileno())
         self._loop.remove_writer(self._port.fileno())
         self._quiet_watch.stop()

@@ -46,15 +46,17 @@ class SerialPort:
         self._waiting = bytearray()
 
     @classmethod
-    def open(cls, device: str, baud_rate: int) -> Self:
+    def open(cls, device: str, baud_rate: int, *, dtr: bool = True) -> Self:
         """Open the port that `device` names now (a by-path link may lead elsewhere than before).
+
+        `dtr` is the level of that line from the moment of opening: some radios are switched by it.
 
         Raises:
             PortError: it is not there, not ours, locked, or no serial port.
         """
         try:
             port = serial.Serial(
-                device,
+                None,
                 baud_rate,
                 timeout=0,
                 exclusive=True,
@@ -62,6 +64,9 @@ class SerialPort:
                 # else; with 0 it could also mean that there was nothing to read.
                 inter_byte_timeout=0,
             )
+            port.port = device
+            port.dtr = dtr
+            port.open()
         except (OSError, termios.error) as error:
             number = error.errno if isinstance(error, OSError) else None
             if number is None or number in (errno.ENOTTY, errno.EINVAL):
@@ -73,13 +78,13 @@ class SerialPort:
         return cls(port)
 
     @classmethod
-    async def open_off_loop(cls, device: str, baud_rate: int) -> Self:
+    async def open_off_loop(cls, device: str, baud_rate: int, *, dtr: bool = True) -> Self:
         """Open in a thread: a driver may take its time. A cancelled open leaves no port behind.
 
         Raises:
             PortError: as `open`.
         """
-        opening = asyncio.create_task(asyncio.to_thread(cls.open, device, baud_rate))
+        opening = asyncio.create_task(asyncio.to_thread(cls.open, device, baud_rate, dtr=dtr))
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:

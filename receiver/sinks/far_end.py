@@ -15,6 +15,7 @@ class FarEndError(Exception):
         *,
         refused: bool = False,
         retry_after_s: float | None = None,
+        is_reached: bool = True,
     ) -> None:
         super().__init__(reason)
         self.advice = advice
@@ -22,6 +23,8 @@ class FarEndError(Exception):
         """It said no to us, whatever the batch: a wrong password, a wrong address."""
         self.retry_after_s = retry_after_s
         """When it wants to be asked again, if it says so."""
+        self.is_reached = is_reached
+        """Whether bytes were sent, which may cost money."""
 
 
 class BatchRefusedError(Exception):

@@ -85,7 +85,9 @@ def read(
         raise StoreMissingError(f"{path}: there is no store here yet")
     try:
         with closing(_connect(path)) as connection:
-            return _read(connection, sink, also, most_rows, most_bytes, now_utc_ns, known)
+            return _Reading(connection, now_utc_ns).outgoing(
+                sink, also, most_rows, most_bytes, known
+            )
     except sqlite3.Error as error:
         raise StoreError(f"{path}: cannot be read: {error}") from error
 
@@ -122,9 +124,9 @@ def live_rows(path: Path, beyond: int | None, at_most: int) -> tuple[int, Lines]
         (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM detections").fetchone()
         if beyond is None or last <= beyond:
             return last, []
-        connection.row_factory = sqlite3.Row
         begin = max(beyond, last - at_most)
-        return last, [line for _, line in _rows(connection, DETECTIONS, begin, at_most, 0)]
+        reading = _Reading(connection, now_utc_ns=0)
+        return last, [line for _, line in reading.rows(DETECTIONS, begin, at_most)]
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -133,91 +135,91 @@ def _connect(path: Path) -> sqlite3.Connection:
     )
 
 
-def _read(
-    connection: sqlite3.Connection,
-    sink: str,
-    also: Sequence[str],
-    most_rows: int,
-    most_bytes: int,
-    now_utc_ns: int,
-    known: Known | None,
-) -> Outgoing:
-    connection.execute("BEGIN")
-    station_id, store_uuid = connection.execute(
-        "SELECT station_id, store_uuid FROM station"
-    ).fetchone()
-    position = read_position(connection, sink)
-    connection.row_factory = sqlite3.Row
-    begins = dict(position.marks)
-    if known is not None and known.store_uuid == store_uuid:
-        begins = {kind: max(begins.get(kind, 0), known.marks.get(kind, 0)) for kind in KEYS}
-    taken: dict[str, tuple[int, int, Lines]] = {}
-    left_rows, left_bytes, is_all = most_rows, most_bytes, True
-    for kind in KEYS:
-        if kind not in (DETECTIONS, *also):
-            continue
-        for_this = left_rows
-        if kind != DETECTIONS and kind not in _BULK:
-            for_this = left_rows - most_rows // 2
-        keys, lines, is_end = _piece(
-            connection, kind, begins.get(kind, 0), for_this, left_bytes, now_utc_ns
+class _Reading:
+    """One look at the store, in one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, now_utc_ns: int) -> None:
+        connection.row_factory = sqlite3.Row
+        self._connection = connection
+        self._now_utc_ns = now_utc_ns
+
+    def outgoing(
+        self,
+        sink: str,
+        also: Sequence[str],
+        most_rows: int,
+        most_bytes: int,
+        known: Known | None,
+    ) -> Outgoing:
+        """Return what waits for a sink."""
+        self._connection.execute("BEGIN")
+        station_id, store_uuid = self._connection.execute(
+            "SELECT station_id, store_uuid FROM station"
+        ).fetchone()
+        position = read_position(self._connection, sink)
+        begins = dict(position.marks)
+        if known is not None and known.store_uuid == store_uuid:
+            begins = {kind: max(begins.get(kind, 0), known.marks.get(kind, 0)) for kind in KEYS}
+        pieces: dict[str, _Piece] = {}
+        left_rows, left_bytes, is_all = most_rows, most_bytes, True
+        for kind in KEYS:
+            if kind not in (DETECTIONS, *also):
+                continue
+            is_beside = kind != DETECTIONS and kind not in _BULK
+            for_this = left_rows - (most_rows // 2 if is_beside else 0)
+            piece = self._piece(kind, begins.get(kind, 0), for_this, left_bytes)
+            is_all = is_all and piece.is_end
+            if piece.lines:
+                pieces[kind] = piece
+                left_rows -= len(piece.lines)
+                left_bytes -= sum(map(len, piece.lines))
+        return _outgoing(station_id, store_uuid, pieces, position, is_all=is_all)
+
+    def _piece(self, kind: str, begin: int, most_rows: int, most_bytes: int) -> "_Piece":
+        piece = _Piece(begin)
+        size = 0
+        while len(piece.lines) < most_rows and size < most_bytes:
+            wanted = min(SINK_READ_CHUNK_ROWS, most_rows - len(piece.lines))
+            count = 0
+            for key, line in self.rows(kind, piece.last, wanted):
+                if size >= most_bytes:
+                    return piece
+                count += 1
+                piece.add(key, line)
+                size += len(line)
+            if count < wanted:
+                piece.is_end = True
+                return piece
+        return piece
+
+    def rows(self, kind: str, begin: int, at_most: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (number, line) of the rows of a kind that come after `begin`."""
+        key = KEYS[kind]
+        values: tuple[int, ...] = (begin, at_most)
+        if kind == "activity":
+            values = (*values, self._now_utc_ns // _HOUR_NS * 3600)
+        select = _SELECTS.get(kind) or (
+            f"SELECT * FROM readable_{kind} WHERE {key} > ?1 ORDER BY {key} LIMIT ?2"  # noqa: S608  Our own names.
         )
-        is_all = is_all and is_end
-        if lines:
-            taken[kind] = (keys[0], keys[1], lines)
-            left_rows -= len(lines)
-            left_bytes -= sum(map(len, lines))
-    return Outgoing(
-        header=_header(station_id, store_uuid, taken),
-        lines=[
-            line
-            for kind in (DETECTIONS, *(kind for kind in taken if kind != DETECTIONS))
-            for line in taken.get(kind, (0, 0, []))[2]
-        ],
-        position=position,
-        is_all=is_all,
-    )
+        for row in self._connection.execute(select, values):
+            yield row[key], _encode(_record(row))
 
 
-def _piece(
-    connection: sqlite3.Connection,
-    kind: str,
-    begin: int,
-    most_rows: int,
-    most_bytes: int,
-    now_utc_ns: int,
-) -> tuple[tuple[int, int], Lines, bool]:
-    """Return ((first, last), lines, whether these are all) of one kind."""
-    lines: Lines = []
-    first, last, size = 0, begin, 0
-    while len(lines) < most_rows and size < most_bytes:
-        wanted = min(SINK_READ_CHUNK_ROWS, most_rows - len(lines))
-        count = 0
-        for key, line in _rows(connection, kind, last, wanted, now_utc_ns):
-            count += 1
-            if size >= most_bytes:
-                return (first, last), lines, False
-            first = first or key
-            last = key
-            lines.append(line)
-            size += len(line)
-        if count < wanted:
-            return (first, last), lines, True
-    return (first, last), lines, False
+class _Piece:
+    """Rows of one kind that follow each other."""
 
+    def __init__(self, begin: int) -> None:
+        self.first = 0
+        self.last = begin
+        self.lines: Lines = []
+        self.is_end = False
+        """There are no more."""
 
-def _rows(
-    connection: sqlite3.Connection, kind: str, begin: int, at_most: int, now_utc_ns: int
-) -> Iterator[tuple[int, bytes]]:
-    key = KEYS[kind]
-    values: tuple[int, ...] = (begin, at_most)
-    if kind == "activity":
-        values = (*values, now_utc_ns // _HOUR_NS * 3600)
-    select = _SELECTS.get(kind) or (
-        f"SELECT * FROM readable_{kind} WHERE {key} > ?1 ORDER BY {key} LIMIT ?2"  # noqa: S608  Our own names.
-    )
-    for row in connection.execute(select, values):
-        yield row[key], _encode(_record(row))
+    def add(self, key: int, line: bytes) -> None:
+        """Take the next row."""
+        self.first = self.first or key
+        self.last = key
+        self.lines.append(line)
 
 
 def _record(row: sqlite3.Row) -> dict[str, Any]:
@@ -262,20 +264,32 @@ _CONVERSIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
 _encode = msgspec.json.Encoder().encode
 
 
-def _header(
-    station_id: str, store_uuid: str, taken: Mapping[str, tuple[int, int, Lines]]
-) -> Header:
-    first, last, detections = taken.get(DETECTIONS, (None, None, []))
-    return Header(
+def _outgoing(
+    station_id: str,
+    store_uuid: str,
+    pieces: Mapping[str, _Piece],
+    position: SinkPosition,
+    *,
+    is_all: bool,
+) -> Outgoing:
+    detections = pieces.get(DETECTIONS)
+    beside = {kind: piece for kind, piece in pieces.items() if kind != DETECTIONS}
+    header = Header(
         station_id=station_id,
         store_uuid=store_uuid,
         schema_version=SCHEMA_VERSION,
-        first_seq=first,
-        last_seq=last,
-        rows=len(detections),
+        first_seq=detections.first if detections else None,
+        last_seq=detections.last if detections else None,
+        rows=len(detections.lines) if detections else 0,
         beside=tuple(
-            BesideRows(kind=kind, first=begin, last=end, rows=len(lines))
-            for kind, (begin, end, lines) in taken.items()
-            if kind != DETECTIONS
+            BesideRows(kind=kind, first=piece.first, last=piece.last, rows=len(piece.lines))
+            for kind, piece in beside.items()
         ),
+    )
+    lines = detections.lines if detections else []
+    return Outgoing(
+        header=header,
+        lines=lines + [line for piece in beside.values() for line in piece.lines],
+        position=position,
+        is_all=is_all,
     )

@@ -31,7 +31,7 @@ from receiver.limits import (
     SINK_SUSPECTS,
 )
 from receiver.links.backoff import Backoff
-from receiver.settings import Sink as SinkSettings
+from receiver.sink_settings import Sink as SinkSettings
 from receiver.sinks import outbox
 from receiver.sinks.batches import Batch, pack
 from receiver.sinks.budget import Budget, Verdict
@@ -81,13 +81,18 @@ class SinkRunner:
         self._grows_slowly = False
         self._known = outbox.Known("", {})
         self._suspects: list[RefusedRow] = []
+        """Rows of the store that `_known` names."""
+        self._works = False
+        self._told: SinkState | None = None
+        self._limited_until_s = 0.0
         self._log: FilteringBoundLogger = structlog.get_logger().bind(sink=settings.name)
 
     async def run(self) -> None:
         """Send for ever; never raises for what the world does."""
         try:
             while True:
-                await asyncio.sleep(await self.step())
+                wait_s = await self.step()
+                await asyncio.sleep(wait_s)
         finally:
             await self._sink.close()
 
@@ -98,16 +103,34 @@ class SinkRunner:
         """
         try:
             while True:
-                await self.step()
-                if self.status.state is SinkState.UP_TO_DATE:
+                wait_s = await self.step()
+                state = self.status.state
+                if state is SinkState.UP_TO_DATE:
                     return True
-                if self.status.state is not SinkState.SENDING:
+                if state is SinkState.LIMITED and wait_s < _LOOK_AGAIN_S:
+                    await asyncio.sleep(wait_s)
+                elif state is not SinkState.SENDING:
                     return False
         finally:
             await self._sink.close()
 
     async def step(self) -> float:
         """Send one batch if there is one; return the seconds until the next look."""
+        limited_s = self._limited_until_s - self._monotonic_s()
+        if limited_s > 0:
+            return limited_s
+        outgoing = await self._look()
+        if outgoing is None:
+            return self.settings.interval
+        if outgoing.position.paused:
+            self._rests(SinkState.PAUSED, f"`stopover upload --resume {self.settings.name}`")
+            return min(self.settings.interval, _LOOK_AGAIN_S)
+        if not outgoing.lines:
+            return self._nothing_waits()
+        return await self._send_within_budget(outgoing)
+
+    async def _look(self) -> outbox.Outgoing | None:
+        """Return what waits in the store, None where that cannot be read now."""
         try:
             outgoing = await asyncio.to_thread(
                 outbox.read,
@@ -121,15 +144,13 @@ class SinkRunner:
             )
         except StoreError as error:
             self._rests(SinkState.NO_STORE, str(error))
-            return self.settings.interval
+            return None
         position = outgoing.position
         self.status.rows_refused = position.rows_refused
         self._budget.restore(position.day, position.bytes_on_day)
-        if position.paused:
-            self._rests(SinkState.PAUSED, f"`stopover upload --resume {self.settings.name}`")
-            return min(self.settings.interval, _LOOK_AGAIN_S)
-        if not outgoing.lines:
-            return self._nothing_waits()
+        return outgoing
+
+    async def _send_within_budget(self, outgoing: outbox.Outgoing) -> float:
         batch = await asyncio.to_thread(
             pack, outgoing.header, outgoing.lines, self.settings.compression
         )
@@ -142,7 +163,10 @@ class SinkRunner:
             return 0.0
         if verdict is Verdict.WAIT:
             self._rests(SinkState.LIMITED, "the bytes it may send are spent for now")
-            return min(wait_s, _LOOK_AGAIN_S)
+            # The day may turn out to be another one when the clock is set.
+            wait_s = min(wait_s, SINK_RETRY_LONGEST_S)
+            self._limited_until_s = self._monotonic_s() + wait_s
+            return wait_s
         return await self._send(batch, outgoing)
 
     async def _send(self, batch: Batch, outgoing: outbox.Outgoing) -> float:
@@ -159,15 +183,19 @@ class SinkRunner:
         return 0.0
 
     async def _acknowledged(self, batch: Batch) -> None:
-        self._backoff.works()
+        if not self._works:
+            self._works = True
+            self._backoff.works()
+        if self._told is not None:
+            self._log.warning("far end takes rows again", was=str(self._told))
+            self._told = None
         status = self.status
-        if status.state in (SinkState.AWAY, SinkState.REFUSED):
-            self._log.warning("far end takes rows again", was=str(status.state))
         status.state, status.reason, status.advice = SinkState.SENDING, None, None
         status.batches += 1
         status.rows += batch.rows
         status.acknowledged_utc_ns = self._utc_ns()
-        suspects, self._suspects = tuple(self._suspects), []
+        suspects = tuple(self._suspects_of(batch))
+        self._suspects.clear()
         marks = self._marks_after(batch, suspects)
         self._known = outbox.Known(batch.header.store_uuid, marks)
         status.acknowledged_seq = marks.get(DETECTIONS, 0)
@@ -185,12 +213,13 @@ class SinkRunner:
             self._most_rows *= 2
         if self._most_rows >= self.settings.batch_rows:
             self._most_rows, self._grows_slowly = self.settings.batch_rows, False
-        await self._write(batch, {**marks}, suspects)
+        await self._write(batch, marks, suspects)
 
     async def _failed(self, batch: Batch, error: FarEndError) -> float:
         self._most_rows = max(1, batch.rows // 2)
         self._suspects.clear()
-        await self._write(batch, {}, ())
+        if error.is_reached:
+            await self._write(batch, {}, ())
         self._is_away(error)
         wait_s = self._backoff.refused() if error.refused else self._backoff.failed()
         if error.retry_after_s is not None:
@@ -206,7 +235,7 @@ class SinkRunner:
             self._log.info("batch refused; a smaller one follows", rows=batch.rows, reason=reason)
             return 0.0
         kind, key = outgoing.last
-        self._suspects.append(RefusedRow(kind, key, reason))
+        self._suspects = [*self._suspects_of(batch), RefusedRow(kind, key, reason)]
         self._known = outbox.Known(batch.header.store_uuid, self._marks_before(batch))
         if len(self._suspects) < SINK_SUSPECTS:
             return 0.0
@@ -238,6 +267,11 @@ class SinkRunner:
             marks[row.kind] = max(marks.get(row.kind, 0), row.key)
         return outbox.Known(self._known.store_uuid, marks)
 
+    def _suspects_of(self, batch: Batch) -> list[RefusedRow]:
+        """Return the suspects, if they are of the store that the batch is from."""
+        is_same = batch.header.store_uuid == self._known.store_uuid
+        return self._suspects if is_same else []
+
     def _marks_before(self, batch: Batch) -> dict[str, int]:
         is_same = batch.header.store_uuid == self._known.store_uuid
         return dict(self._known.marks) if is_same else {}
@@ -268,10 +302,12 @@ class SinkRunner:
         )
 
     def _is_away(self, error: FarEndError) -> None:
+        self._works = False
         status = self.status
         status.failures += 1
         state = SinkState.REFUSED if error.refused else SinkState.AWAY
-        if state is not status.state or status.reason is None:
+        if state is not self._told:
+            self._told = state
             self._log.warning(
                 "far end takes no rows; they wait in the store",
                 reason=str(error),

@@ -1,8 +1,8 @@
 """The radios of `live.py`, a process of their own.
 
-Run by it: live_radios.py RADIOS SECONDS. Prints the radios' devices as JSON, waits for a line on
-stdin, prints what the simulator's `saturation` scenario says, each line at its time, then tells
-what went out (`Told`), and keeps the ports until stdin ends.
+Run by it: live_radios.py RADIOS SECONDS; RADIOS is 12 at most. Prints the devices as JSON, waits
+for a line on stdin, prints what the simulator's `saturation` scenario says, each line at its time,
+then tells what went out (`Told`), and keeps the ports until stdin ends.
 """
 
 import gc
@@ -15,7 +15,7 @@ from collections import Counter
 
 import msgspec
 
-from simulator.scenario import saturation
+from simulator.scenario import scenario
 from simulator.world import Emission, World
 
 
@@ -34,11 +34,15 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 def main() -> None:
     """Make the ports and play."""
     radios, seconds = int(sys.argv[1]), float(sys.argv[2])
-    world = World(saturation(radios).changed(duration_s=seconds))
+    saturation = scenario("saturation")
+    (station,) = saturation.stations
+    station = msgspec.structs.replace(station, radios=station.radios[:radios])
+    saturation = msgspec.structs.replace(saturation, stations=(station,))
+    world = World(saturation.changed(duration_s=seconds))
     emissions = [each for each in world.happenings() if isinstance(each, Emission)]
     ends: dict[str, int] = {}
     devices: dict[str, str] = {}
-    for radio in world.scenario.stations[0].radios:
+    for radio in station.radios:
         ends[radio.name], port = os.openpty()
         tty.setraw(port)
         os.set_blocking(ends[radio.name], False)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from protocols.ctt.packet import build_packet, id_from_number
+from receiver.store.errors import StoreError
 from receiver.store.queries import DetectionFilter, Reader
 
 STOPOVER = str(Path(sys.executable).with_name("stopover"))
@@ -106,6 +107,14 @@ class StationProcess:
             self._run.kill()
             self._run.wait()
             self._run = None
+
+    def has_store(self) -> bool:
+        """Tell whether its store is there, with the station in it."""
+        try:
+            Reader(self.store).close()
+        except StoreError:
+            return False
+        return True
 
     def detections(self) -> list[dict[str, Any]]:
         """Return what its store holds, in the order in which it was kept."""

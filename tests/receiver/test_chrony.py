@@ -75,9 +75,7 @@ async def test_a_chronyc_that_fails_says_nothing() -> None:
 async def test_it_is_asked_again_and_again() -> None:
     told: asyncio.Queue[ClockQuality | None] = asyncio.Queue()
     answer = line("50505300", "PPS", 1).strip()
-    watch = ChronyWatch(
-        told.put_nowait, command=("sh", "-c", f"echo '{answer}'"), interval_s=0.001
-    )
+    watch = ChronyWatch(told.put_nowait, command=("sh", "-c", f"echo '{answer}'"), interval_s=0.001)
     running = asyncio.create_task(watch.run())
     assert [await told.get(), await told.get()] == ["pps", "pps"]
     running.cancel()
@@ -104,7 +102,7 @@ class Chronyd:
         self._feed = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 
     def feed(self) -> None:
-        """Give it a sample that says: your clock is right. Layout: chrony's `struct sock_sample`."""
+        """Tell it that its clock is right. Layout: chrony's `struct sock_sample`."""
         now_ns = time.time_ns()
         sample = struct.pack(
             "=qqdiiii", now_ns // 10**9, now_ns % 10**9 // 1000, 0.0, 0, 0, 0, 0x534F434B
@@ -115,6 +113,7 @@ class Chronyd:
             return  # It is not there yet.
 
     def end(self) -> None:
+        """Stop it."""
         self.process.terminate()
         self.process.wait()
         self._feed.close()

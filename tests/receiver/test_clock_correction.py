@@ -81,11 +81,13 @@ class Machine:
         self.keeps_samples()
 
     def keeps_samples(self) -> None:
+        """Store what the clock noted."""
         with self.store.transaction():
             for sample in self.clock.take_samples():
                 self.store.add_clock_sample(sample)
 
     def rows(self) -> list[dict[str, Any]]:
+        """Return the detections as commands and exports get them."""
         with Reader(self.store.path) as reader:
             return list(reader.detections(DetectionFilter()))
 
@@ -100,6 +102,7 @@ class Machine:
         ]
 
     def qualities(self) -> list[str]:
+        """Return the time quality of each row."""
         return [row["time_quality"] for row in self.rows()]
 
 

@@ -32,9 +32,12 @@ def test_the_example_explains_every_setting() -> None:
 def test_the_links_of_the_example_are_good_once_they_are_uncommented() -> None:
     lines = config.example().split("# Each radio is a link")[1].splitlines()[1:]
     uncommented = "\n".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
-    uncommented = uncommented.replace("Radios that publish over MQTT:", "")
-    assert len(tomllib.loads(uncommented)["links"]) == 2
-    assert len(config.parse(uncommented, HERE).links) == 2
+    for heading in ("Radios that publish", "Radios behind a driver", "Payloads of data tags"):
+        uncommented = uncommented.replace(heading, f"# {heading}")
+    assert len(tomllib.loads(uncommented)["links"]) == 3
+    parsed = config.parse(uncommented, HERE)
+    assert len(parsed.links) == 3
+    assert [codec.protocol for codec in parsed.codecs] == ["ctt-434"]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +51,7 @@ def test_the_links_of_the_example_are_good_once_they_are_uncommented() -> None:
         ("[station]\nlatitude = 50\n", ["station.latitude", "both latitude and longitude"]),
         ("links = 3\n", ["links", "array"]),
         ('[[links]]\nname = "a"\n', ["links[0]", "kind"]),
-        ('[[links]]\nkind = "seril"\nname = "a"\n', ["links[0].kind", "serial or mqtt"]),
+        ('[[links]]\nkind = "seril"\nname = "a"\n', ["links[0].kind", "serial, socket or mqtt"]),
         (
             '[[links]]\nkind = "serial"\nname = "a"\ndevice = "x"\nbaud = 3\n',
             [":5:", "links[0].baud", "did you mean `baud_rate`"],
@@ -78,6 +81,30 @@ def test_the_links_of_the_example_are_good_once_they_are_uncommented() -> None:
                 '[[links]]\nkind="serial"\nname="b"\ndevice="x"\n'
             ),
             ["links[1].device", "one link"],
+        ),
+        (
+            '[[links]]\nkind="socket"\nname="a"\npath="x"\ndecoder="rtl433"\n',
+            ["links[0].decoder", "not a stream"],
+        ),
+        (
+            '[[codecs]]\nprotocol="ctt-434"\nfields=[{name="a_v",type="u8"}]\n',
+            ["codecs[0].format", "1 to 15"],
+        ),
+        (
+            '[[codecs]]\nprotocol="lorawan"\ncodec="openkollar"\n',
+            ["codecs[0].codec", "opencollar"],
+        ),
+        ('[[codecs]]\nprotocol="lorawan"\n', ["codecs[0].fields", "either fields, or codec"]),
+        (
+            '[[codecs]]\nprotocol="ctt-2g4"\nformat=1\nfields=[{name="a",type="u9"}]\n',
+            ["codecs[0].fields", "'u9'"],
+        ),
+        (
+            (
+                '[[codecs]]\nprotocol="lorawan"\ncodec="opencollar"\n'
+                '[[codecs]]\nprotocol="lorawan"\ncodec="opencollar"\n'
+            ),
+            [":5:", "codecs[1].protocol", "remove one"],
         ),
         ("x = [", ["not TOML"]),
     ],

@@ -13,7 +13,7 @@ from station_process import STOPOVER, run_stopover
 
 from protocols.checksums import crc8_smbus
 from receiver.store.queries import DetectionFilter, Reader
-from simulator.scenario import quiet_marsh
+from simulator.scenario import scenario
 from simulator.truth import Reception, Transmission, TruthRow
 from simulator.truth_file import read_truth
 
@@ -24,7 +24,7 @@ DURATION_S = 12.0
 Heard: TypeAlias = tuple[str, str, float | None, str | None, float | None]
 """Tag, integrity, level, relay, level of the relay."""
 
-GENERATION = {radio.name: radio.generation for radio in quiet_marsh().stations[0].radios}
+GENERATION = {radio.name: radio.generation for radio in scenario("quiet-marsh").stations[0].radios}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_the_store_agrees_with_the_truth_row_by_row(demo: Demo) -> None:
     healths = [row for row in demo.truth if isinstance(row, Transmission)]
     told = {row.number for row in healths if row.what == "node-health"}
     assert counts["relay_health"] == sum(row.transmission in told for row in printed(demo.truth))
-    assert counts["unknown_frames"] == counts["pulses"] == counts["gps_fixes"] == 0
+    assert counts["unknown_frames"] == counts["pulses"] == 0
 
 
 def printed(truth: list[TruthRow]) -> list[Reception]:

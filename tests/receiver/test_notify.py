@@ -40,10 +40,12 @@ class SystemdSocket:
                 return self._told
 
     def forget(self) -> None:
+        """Forget what came so far."""
         self.told()
         self._told.clear()
 
     def close(self) -> None:
+        """Listen no more."""
         self._socket.close()
 
 

@@ -164,7 +164,7 @@ class Station:
         self.path = path
         self.store = Store.open(path, station_id="marsh")
 
-    def keep(  # noqa: PLR0913  What a row needs.
+    def keep(
         self,
         record: Record,
         at_s: float,
@@ -174,20 +174,24 @@ class Station:
         boot: str = "boot-a",
         import_id: int | None = None,
     ) -> None:
+        """Store a record of this time."""
         source = Source(link=link, decoder="x/1", import_id=import_id)
         nanoseconds = round(at_s * S)
         stamp = Stamp(START_NS + nanoseconds, clock, 10**12 + nanoseconds, boot)
         self.store.append([Arrival(record, source, stamp)])
 
     def hears(self, at_s: float, **where: Any) -> None:  # noqa: ANN401  Passed on to `keep`.
+        """Store a detection."""
         beep = Detection(protocol="ctt-434", tag_id="78664C33", integrity="verified")
         self.keep(beep, at_s, **where)
 
     def is_at(self, latitude: float | None, at_s: float, *, link: str, **where: Any) -> None:  # noqa: ANN401
+        """Store a fix, or the statement that there is none."""
         longitude = None if latitude is None else 8.0
         self.keep(GpsFix(latitude=latitude, longitude=longitude), at_s, link=link, **where)
 
     def latitudes(self) -> list[float | None]:
+        """Return where each detection was heard, as far as north goes."""
         with Reader(self.path) as reader:
             return [row["latitude"] for row in reader.detections(DetectionFilter())]
 

@@ -397,10 +397,11 @@ async def test_more_bytes_than_may_wait_count_as_a_hung_radio(plug_in: PlugIn) -
         port.close()
 
 
-def test_only_radios_that_understand_it_are_spoken_to() -> None:
-    for decoder, spoken_to in (("ctt", True), ("sensorgnome", False), ("blu", False)):
+async def test_only_radios_that_understand_it_are_spoken_to() -> None:
+    spoken_to = {"ctt": True, "ctt-blu": True, "station-link": True, "sensorgnome": False}
+    for decoder, is_spoken_to in spoken_to.items():
         link = Settings(name="x", device="/dev/x", decoder=decoder)
-        assert (conversation_for(link, None) is not None) is spoken_to  # type: ignore[arg-type]
+        assert (conversation_for(link, LinkStatus("x")) is not None) is is_spoken_to
 
 
 @settings(

@@ -1,7 +1,6 @@
 """A radio is reset on USB through the device that its tty belongs to, and through no other."""
 
 import fcntl
-import os
 from pathlib import Path
 
 import pytest
@@ -35,11 +34,13 @@ class Tree:
         self.port.touch()
 
     def ioctl(self, descriptor: int, request: int, argument: int) -> int:
+        """Note what would be reset."""
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         self.resets.append((str(path), request, argument))
         return 0
 
     def reset(self, device: Path) -> str:
+        """Reset within this tree."""
         return reset(str(device), sysfs=self.sysfs, nodes=self.nodes, ioctl=self.ioctl)
 
 
@@ -64,9 +65,9 @@ def test_a_by_path_name_leads_to_the_same_device(tree: Tree, tmp_path: Path) -> 
 
 
 def test_no_descriptor_is_left_behind(tree: Tree) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     tree.reset(tree.port)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_a_port_that_is_not_there_cannot_be_reset(tree: Tree) -> None:

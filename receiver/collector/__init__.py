@@ -1,0 +1,1 @@
+"""The far end: batches from many stations into PostgreSQL or SQLite."""

@@ -1,0 +1,1 @@
+"""Scenarios that ship, one TOML file each."""
