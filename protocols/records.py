@@ -71,6 +71,24 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     width_us: int | None = None
     antenna: str | None = None
     age_us: int | None = None
+    device_time_ns: int | None = None
+    """When it was by the clock of what detected it, from that clock's own zero: gaps between pulses
+    are exact in it, whatever the way to the station takes. It may be stepped or begin again."""
+    raw: bytes = b""
+
+
+class UnlistedInterval(msgspec.Struct, frozen=True, kw_only=True):
+    """A listed coded-ID tag's code, heard at an interval that the list does not have."""
+
+    tag_id: str
+    """`project#id`; several that share the code are joined by `|`."""
+    labels: tuple[str, ...]
+    """`project#id@MHz:interval` of the same tags."""
+    measured_interval_s: float
+    listed_intervals_s: tuple[float, ...]
+    burst_count: int
+    """Bursts at that interval so far."""
+    antenna: str | None = None
     raw: bytes = b""
 
 
@@ -196,6 +214,7 @@ class Ignored(msgspec.Struct, frozen=True, kw_only=True):
 Record: TypeAlias = (
     Detection
     | Pulse
+    | UnlistedInterval
     | RelayHealth
     | StationHealth
     | GpsFix

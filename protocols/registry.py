@@ -30,6 +30,7 @@ _BUILT_IN_MODULES = (
     "protocols.ctt.driver_socket",
     "protocols.lorawan",
     "protocols.rtl433",
+    "protocols.sensorgnome_live",
     "protocols.station_link.decoder",
 )
 

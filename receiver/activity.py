@@ -86,9 +86,10 @@ class LinkActivity:
 class Activity:
     """The hour's counts of every link of one life of the daemon."""
 
-    def __init__(self, now_utc_ns: int) -> None:
-        self.session = uuid.uuid4().hex[:12]
-        """Tells this life of the daemon from others in the same hour."""
+    def __init__(self, now_utc_ns: int, boot: str = "") -> None:
+        self.session = f"{boot[:8]}-{uuid.uuid4().hex[:8]}"
+        """Tells this life of the daemon from others in the same hour, and of which boot it was:
+        hours counted by a wrong clock are found by it."""
         self.links: list[LinkActivity] = []
         self._ended: set[str] = set()
         self._hour_utc_s = _hour(now_utc_ns)

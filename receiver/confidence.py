@@ -13,6 +13,9 @@ CONFIDENCES: tuple[Confidence, ...] = ("certain", "likely", "doubtful", "false")
 NOT_SORTED = "not-sorted-yet"
 """The reason of a detection that the run index has not reached: it follows in a minute."""
 
+NO_RUN = "told-without-a-run"
+"""The reason of a coded-ID burst that another program found: it told no run."""
+
 
 def of_detection(run_confidence: Confidence, integrity: str) -> Confidence:
     """Return the confidence of one detection of a run.

@@ -176,6 +176,9 @@ def _wrong_decoders(link: Link, at: str) -> Iterator[tuple[str, str]]:
 def _anchored(settings: Settings, folder: Path) -> Settings:
     """Return the settings with relative paths taken from `folder`."""
     store = msgspec.structs.replace(settings.store, path=str(folder / settings.store.path))
+    told = {name: getattr(settings.tags, name) for name in ("coded_ids", "known_file")}
+    lists = {name: str(folder / file) for name, file in told.items() if file}
+    tags = msgspec.structs.replace(settings.tags, **lists)
     files = ("password_file", "ca_file", "certificate_file", "key_file")
     links: list[Link] = []
     for link in settings.links:
@@ -188,4 +191,6 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         else:
             links.append(link)
     sinks = sink_tables.anchored(settings.sinks, folder)
-    return msgspec.structs.replace(settings, store=store, links=tuple(links), sinks=sinks)
+    return msgspec.structs.replace(
+        settings, store=store, tags=tags, links=tuple(links), sinks=sinks
+    )

@@ -21,8 +21,10 @@ from receiver.activity import Activity, LinkActivity
 from receiver.arrivals import Source
 from receiver.clock import Clock
 from receiver.clock_watch import ClockWatch
+from receiver.coded_ids import CodedIdListener
 from receiver.config import ConfigError
 from receiver.connecting import connect
+from receiver.decode_watch import DecodeWatch, LinkTotals
 from receiver.limits import (
     ACTIVITY_INTERVAL_S,
     DRAIN_S,
@@ -37,10 +39,12 @@ from receiver.notify import Notifier
 from receiver.pipeline import Pipeline
 from receiver.progress import Progress
 from receiver.reload import taken_over
-from receiver.settings import Link, SerialLink, Settings
+from receiver.run_index import RunSorting
+from receiver.settings import Link, SerialLink, Settings, TagsSettings
 from receiver.store.retention import retention_of
 from receiver.store.writer import StoreState, Writer
 from receiver.supervision import RunsForEver, Supervision
+from receiver.tag_lists import TagListError, canonical, read_known_tags
 from receiver.whereabouts import GPSD_LINK, STATION_LINK
 
 log = structlog.get_logger()
@@ -75,9 +79,12 @@ class Daemon:
         self.clock = clock or Clock()
         self.notifier = notifier or Notifier()
         self.writer = Writer(
-            Path(settings.store.path), settings.station.id, retention=retention_of(settings.store)
+            Path(settings.store.path),
+            settings.station.id,
+            retention=retention_of(settings.store),
+            chore=RunSorting(lambda: _known_tags(self.settings.tags)),
         )
-        self.activity = Activity(self.clock.stamp().utc_ns)
+        self.activity = Activity(self.clock.stamp().utc_ns, self.clock.boot)
         self.pipeline = Pipeline(
             self.clock,
             self.writer,
@@ -85,7 +92,14 @@ class Daemon:
             commit_interval_s=settings.store.commit_interval,
             payloads=payload_codecs.declared(settings.codecs),
         )
+        self.coded_ids = CodedIdListener(
+            self.pipeline.take_decoded,
+            mono_ns=lambda: self.clock.stamp().mono_ns or 0,
+            pulses_kept=settings.store.pulses,
+        )
+        self.pipeline.pulse_listener = self.coded_ids
         self.supervision = Supervision(self._link, reset_of=_reset_of)
+        self.decode_watch = DecodeWatch()
         self.clock_watch = ClockWatch(self.clock, self._keep_gpsd_fix)
         self._progress = Progress(
             self.writer, lambda: self.pipeline.waiting_rows, self.supervision.dead
@@ -139,6 +153,7 @@ class Daemon:
         self.writer.start()
         self._state_position()
         self.pipeline.flush()
+        await self.coded_ids.change(self.settings.tags.coded_ids)
         await self.supervision.change(self.settings.links)
         await self.clock_watch.change(self.settings.clock)
         watches = (self._keep_activity, self._summarise, self._look_after, self._reload_when_asked)
@@ -150,6 +165,7 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(self.supervision.stop(), self.clock_watch.stop())
+        self.coded_ids.finish()
         self.pipeline.flush(with_activity=True)
         lost = await self.writer.stop(DRAIN_S)
         # What the writer still had to tell the loop is told now.
@@ -194,6 +210,8 @@ class Daemon:
             configure(self.settings.log.format, self.settings.log.level)
         self.pipeline.commit_every(self.settings.store.commit_interval)
         self.writer.housekeeping.retention = retention_of(self.settings.store)
+        self.coded_ids.pulses_kept = self.settings.store.pulses
+        await self.coded_ids.change(self.settings.tags.coded_ids)
         if self.settings.station != old.station:
             self._state_position()
         changes = await self.supervision.change(self.settings.links)
@@ -247,10 +265,27 @@ class Daemon:
             self.pipeline.flush()
         self.clock_watch.look()
         await self.supervision.look(now_s)
+        self._look_at_decoding()
+        await self.coded_ids.look()
         if now_s - self._position_stated_at_s >= POSITION_STATED_EVERY_S:
             self._state_position()
         self._tell_progress(now_s)
         self.notifier.status(self.status_line())
+
+    def _look_at_decoding(self) -> None:
+        totals = (
+            LinkTotals(link.status.name, link.records, link.unknown) for link in self.activity.links
+        )
+        for change in self.decode_watch.look(totals):
+            if change.fails:
+                log.warning(
+                    "link hears what it cannot read any more",
+                    link=change.link,
+                    unknown_percent=change.unknown_percent,
+                    do="see `stopover status`: has its radio other firmware, its line a fault?",
+                )
+            else:
+                log.warning("link can be read again", link=change.link)
 
     def _tell_progress(self, now_s: float) -> None:
         standstill = self._progress.standstill(now_s)
@@ -272,7 +307,8 @@ class Daemon:
             f"clock {self.clock.quality}",
             self.clock_watch.gps or "",
         ]
-        parts += [f"ALARM {alarm}" for alarm in self.supervision.alarms]
+        alarms = (*self.supervision.alarms, *self.decode_watch.alarms)
+        parts += [f"ALARM {alarm}" for alarm in alarms]
         if self._standstill:
             parts.append(f"STANDSTILL {self._standstill}")
         return "; ".join(filter(None, parts))
@@ -322,6 +358,18 @@ async def _told_if_it_fails(watch: Callable[[], Awaitable[None]]) -> None:
         except Exception:
             log.exception("failed by a fault in the program", what=watch.__name__.strip("_"))
             await asyncio.sleep(_SUMMARY_INTERVAL_S)
+
+
+def _known_tags(tags: TagsSettings) -> frozenset[str]:
+    """Return the tags that are deployed somewhere, as the owner lists them."""
+    known = canonical(tags.known)
+    if tags.known_file is None:
+        return known
+    try:
+        return known | read_known_tags(Path(tags.known_file))
+    except TagListError as error:
+        log.warning("known tags are judged like any other", reason=str(error))
+        return known
 
 
 def _reset_of(settings: Link) -> Callable[[], Awaitable[str]] | None:

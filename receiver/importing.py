@@ -38,6 +38,8 @@ class FileReport(msgspec.Struct, kw_only=True):
     damage: list[str] = msgspec.field(default_factory=list)
     """What could not be read, and where."""
     notes: list[str] = msgspec.field(default_factory=list)
+    import_ids: set[int] = msgspec.field(default_factory=set)
+    """The entries of the ledger that have the file's rows, those of its earlier copies too."""
 
 
 class _Plan(msgspec.Struct, kw_only=True):
@@ -112,7 +114,9 @@ class Importer:
         report.kind = recording.kind
         report.notes += [recording.note] if recording.note else []
         identity, head = identity_of(path), head_of(first.lines)
-        plan = self._plan(path, self._ledger.entries(identity, head))
+        entries = self._ledger.entries(identity, head)
+        report.import_ids.update(entry.import_id for entry in entries)
+        plan = self._plan(path, entries)
         if plan is None:
             report.is_known = True
             return
@@ -168,6 +172,7 @@ class _FileImport:
                 with self._store.transaction():
                     if import_id is None:
                         import_id = self._ledger.begin(identity, head, self._recording.kind, now_ns)
+                        self._report.import_ids.add(import_id)
                     converter = converter or self._converter(import_id, now_ns)
                     before = self._ledger.last_ids()
                     self._store_block(converter, block)

@@ -178,6 +178,9 @@ SILENT_RESET_S: Final = 180.0
 SILENT_ALARM_S: Final = 300.0
 """A radio still silent by then needs somebody to come: two minutes after its reset."""
 
+SILENT_REOPEN_S: Final = 60.0
+"""A link of which nothing is heard that should be is opened again this often."""
+
 SILENT_AGAIN_S: Final = 3600.0
 """A radio that stays silent is reset again this often: nobody may come for months, and what a reset
 did not mend, a warmer day may."""
@@ -277,3 +280,16 @@ hour of a quiet one."""
 REDECODE_CHUNK_ROWS: Final = 500
 """Rows read again in one transaction: decoding takes 10 to 50 µs each, so the daemon waits for the
 write lock for 25 ms at most on a PC, some 0.3 s on a Pi Zero."""
+
+PULSES_WAITING_TO_BE_SEARCHED: Final = 20_000
+"""VHF pulses heard but not yet searched for coded IDs: about 600 bytes each, 12 MB. Eight antennas
+at 400 pulses a second fill it in six seconds of a processor that is busy with something else;
+beyond it pulses are stored and counted as `pulses_not_searched`."""
+
+CODED_ID_SLICE_S: Final = 0.005
+"""How long the search for coded IDs may hold the loop: a tenth of `LONGEST_LOOP_STALL_S`. It looks
+at the time after 16 pulses, 0.1 ms each at the worst on a PC and some 2 ms on a Pi Zero."""
+
+ANTENNAS_SEARCHED: Final = 64
+"""Antennas whose pulses are searched for coded IDs; no station has more than 16, yet garbled lines
+may name any port. A decoder in a noise flood holds up to 8 MB."""

@@ -7,6 +7,7 @@ goes to the writer when `commit_interval` is over, when it is large, or sooner w
 import asyncio
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -14,9 +15,17 @@ import structlog
 from protocols import registry
 from protocols.declared_payloads import DeclaredPayload
 from protocols.framing import Framer, Framing, framer
-from protocols.records import Detection, Ignored, Pulse, Record, StationHealth, Unknown
+from protocols.records import (
+    Detection,
+    Ignored,
+    Pulse,
+    Record,
+    Setting,
+    StationHealth,
+    Unknown,
+)
 from receiver.activity import Activity, AntennaActivity, LinkActivity
-from receiver.arrivals import Arrival, Source, Stamp
+from receiver.arrivals import Arrival, RunRow, Source, Stamp
 from receiver.clock import Clock
 from receiver.limits import (
     COMMIT_TIME_PART,
@@ -53,6 +62,14 @@ class Heard:
         self.first_detections_this_minute = 0
 
 
+class PulseListener(Protocol):
+    """Makes detections of pulses; it hands them back by `Pipeline.take_decoded`."""
+
+    def heard(self, arrival: Arrival, activity: LinkActivity) -> Arrival | None:
+        """Take a pulse or a setting; return what is to be stored of it now, if anything."""
+        ...
+
+
 class Pipeline:
     """Takes what links read, keeps it in memory for at most an interval, hands it to the writer."""
 
@@ -69,10 +86,12 @@ class Pipeline:
         self.clock = clock
         self._payloads = payloads
         self.heard = Heard()
+        self.pulse_listener: PulseListener | None = None
         self._writer = writer
         self._activity = activity
         self.commit_every(commit_interval_s)
         self._arrivals: list[Arrival] = []
+        self._runs: dict[int, RunRow] = {}
         self._on_durable: list[Callable[[], None]] = []
         self._arrived_raw_bytes = 0
         self._waiting_rows = 0
@@ -142,15 +161,7 @@ class Pipeline:
         `on_durable` is called once it is in the store, and soon, since a broker waits; `then` is
         called whenever that is so, and never where there was no room for the records.
         """
-        kept = []
-        raw_bytes = 0
-        activity.records += len(records)
-        for record in records:
-            if isinstance(record, Ignored):
-                activity.of(source.antenna).rejects[record.reason] += 1
-            elif self._counted_as_kept(record, source, activity):
-                kept.append(Arrival(record, source, stamp))
-                raw_bytes += len(record.raw)
+        kept, raw_bytes = self._kept_of(records, source, stamp, activity)
         # Messages that wait for their acknowledgement are bounded by the broker.
         if on_durable is None and not self._has_room(len(kept), raw_bytes):
             self.heard.dropped_rows += len(kept)
@@ -173,6 +184,53 @@ class Pipeline:
         elif (kept or then is not None) and self._commit_timer is None:
             self._commit_within(self._commit_delay_s)
 
+    def take_decoded(
+        self, arrivals: Sequence[Arrival], runs: Sequence[RunRow], activity: LinkActivity
+    ) -> None:
+        """Queue what a decoder made of pulses: detections, their runs, pulses kept for them."""
+        raw_bytes = 0
+        for arrival in arrivals:
+            record = arrival.record
+            if isinstance(record, Detection):
+                self._counted_as_kept(record, arrival.source, activity)
+            raw_bytes += 0 if isinstance(record, Ignored) else len(record.raw)
+        if not self._has_room(len(arrivals), raw_bytes):
+            self.heard.dropped_rows += len(arrivals)
+            activity.of(None).rejects["store_backlog"] += len(arrivals)
+            return
+        self._runs |= {run.number: run for run in runs}
+        self._arrivals += arrivals
+        self._arrived_raw_bytes += raw_bytes
+        self._waiting_rows += len(arrivals)
+        self._waiting_raw_bytes += raw_bytes
+        if len(self._arrivals) >= MAX_BATCH_ROWS:
+            self._commit_within(0)
+        elif self._commit_timer is None:
+            self._commit_within(self._commit_delay_s)
+
+    def _kept_of(
+        self, records: Sequence[Record], source: Source, stamp: Stamp, activity: LinkActivity
+    ) -> tuple[list[Arrival], int]:
+        """Count records; return those that become rows now, and how many raw bytes they have."""
+        kept = []
+        raw_bytes = 0
+        activity.records += len(records)
+        for record in records:
+            if isinstance(record, Ignored):
+                activity.of(source.antenna).rejects[record.reason] += 1
+            elif self._counted_as_kept(record, source, activity):
+                arrival = self._listened(Arrival(record, source, stamp), activity)
+                if arrival is not None:
+                    kept.append(arrival)
+                    raw_bytes += len(record.raw)
+        return kept, raw_bytes
+
+    def _listened(self, arrival: Arrival, activity: LinkActivity) -> Arrival | None:
+        listener = self.pulse_listener
+        if listener is None or not isinstance(arrival.record, Pulse | Setting):
+            return arrival
+        return listener.heard(arrival, activity)
+
     def count_frames(self, count: int, antenna: AntennaActivity) -> None:
         """Count frames that were cut from a stream or came as messages."""
         self.heard.frames += count
@@ -185,13 +243,14 @@ class Pipeline:
             self._commit_timer = None
         samples = self.clock.take_samples()
         activity = self._activity.rows(self.clock.stamp().utc_ns) if with_activity else []
-        if not (self._arrivals or self._on_durable or samples or activity):
+        if not (self._arrivals or self._runs or self._on_durable or samples or activity):
             return
         arrivals, self._arrivals = self._arrivals, []
+        runs, self._runs = list(self._runs.values()), {}
         on_durable, self._on_durable = self._on_durable, []
         rows, raw_bytes, self._arrived_raw_bytes = len(arrivals), self._arrived_raw_bytes, 0
         written = functools.partial(self._written, rows, raw_bytes)
-        self._writer.submit(Batch(arrivals, samples, activity, [*on_durable, written]))
+        self._writer.submit(Batch(arrivals, samples, activity, [*on_durable, written], runs))
 
     def _written(self, rows: int, raw_bytes: int) -> None:
         self._waiting_rows -= rows

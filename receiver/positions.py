@@ -57,34 +57,58 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class Track:
-    """The fixes of one receiver in order of time; holds 40 bytes for each."""
+    """The fixes of one receiver, in any order; a million of them take 32 MB."""
 
-    def __init__(self, fixes: Iterable[Fix]) -> None:
-        ordered = sorted(fixes, key=_time)
-        self._times_ns = array("q", (fix.time_ns for fix in ordered))
-        self._latitudes = array("d", (fix.latitude for fix in ordered))
-        self._longitudes = array("d", (fix.longitude for fix in ordered))
-        self._accuracies_m = array(
-            "d",
-            (UNTOLD_ACCURACY_M if fix.accuracy_m is None else fix.accuracy_m for fix in ordered),
-        )
-        self._fastest_m_s = max(map(self._speed_m_s, range(len(ordered) - 1)), default=0.0)
+    def __init__(self, fixes: Iterable[Fix] = ()) -> None:
+        self._times_ns = array("q")
+        self._latitudes = array("d")
+        self._longitudes = array("d")
+        self._accuracies_m = array("d")
+        self._fastest_m_s: float | None = None
+        """None until all fixes are there and in order."""
+        for fix in fixes:
+            self.add(fix)
 
     def __len__(self) -> int:
         return len(self._times_ns)
+
+    def add(self, fix: Fix) -> None:
+        """Take one more fix."""
+        self._fastest_m_s = None
+        self._times_ns.append(fix.time_ns)
+        self._latitudes.append(fix.latitude)
+        self._longitudes.append(fix.longitude)
+        self._accuracies_m.append(UNTOLD_ACCURACY_M if fix.accuracy_m is None else fix.accuracy_m)
 
     def at(self, time_ns: int) -> Position | None:
         """Return the position at a time, None where there is no fix at all."""
         if not self._times_ns:
             return None
+        if self._fastest_m_s is None:
+            self._settle()
         after = bisect.bisect_left(self._times_ns, time_ns)
         if after in (0, len(self._times_ns)):
             return self._beyond(0 if after == 0 else after - 1, time_ns)
         return self._between(after - 1, time_ns)
 
+    def _settle(self) -> None:
+        """Bring the fixes into order, and find the fastest speed among them."""
+        times_ns = self._times_ns
+        places = range(len(times_ns))
+        if any(times_ns[place] > times_ns[place + 1] for place in places[:-1]):
+            order = sorted(places, key=times_ns.__getitem__)
+            self._times_ns = array("q", (times_ns[place] for place in order))
+            for name in ("_latitudes", "_longitudes", "_accuracies_m"):
+                values: array[float] = getattr(self, name)
+                setattr(self, name, array("d", (values[place] for place in order)))
+        self._fastest_m_s = max(map(self._speed_m_s, places[:-1]), default=0.0)
+
+    def _fastest(self) -> float:
+        return self._fastest_m_s or 0.0
+
     def _beyond(self, nearest: int, time_ns: int) -> Position:
         away_s = abs(time_ns - self._times_ns[nearest]) / 1e9
-        error_m = self._accuracies_m[nearest] + self._fastest_m_s * away_s
+        error_m = self._accuracies_m[nearest] + self._fastest() * away_s
         return Position(self._latitudes[nearest], self._longitudes[nearest], error_m)
 
     def _between(self, before: int, time_ns: int) -> Position:
@@ -92,7 +116,7 @@ class Track:
         before_s = (time_ns - self._times_ns[before]) / 1e9
         after_s = (self._times_ns[after] - time_ns) / 1e9
         watched = before_s + after_s <= LONGEST_GAP_S
-        speed_m_s = self._speed_m_s(before) if watched else self._fastest_m_s
+        speed_m_s = self._speed_m_s(before) if watched else self._fastest()
         accuracy_m = max(self._accuracies_m[before], self._accuracies_m[after])
         latitude, longitude = on_the_way(
             self._latitudes[before],
@@ -156,7 +180,3 @@ def on_the_way(
 def _unit(latitude: float, longitude: float) -> tuple[float, float, float]:
     up, across = math.radians(latitude), math.radians(longitude)
     return math.cos(up) * math.cos(across), math.cos(up) * math.sin(across), math.sin(up)
-
-
-def _time(fix: Fix) -> int:
-    return fix.time_ns

@@ -4,9 +4,10 @@ import msgspec
 
 from receiver.settings import Settings
 
-_LIVE_SECTIONS = frozenset({"station", "store", "log", "clock", "links"})
-_FIXED_KEYS = (("station", "id"), ("store", "path"))
-"""They name the rows of the open store and the store itself."""
+_LIVE_SECTIONS = frozenset({"station", "store", "log", "clock", "tags", "links"})
+_FIXED_KEYS = (("station", "id"), ("store", "path"), ("tags", "known"), ("tags", "known_file"))
+"""They name the rows of the open store and the store itself; runs are judged by one list of known
+tags while the station runs."""
 
 
 def taken_over(old: Settings, new: Settings) -> tuple[Settings, tuple[str, ...]]:

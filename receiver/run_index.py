@@ -1,5 +1,8 @@
 """The run index: stored detections, sorted into runs off the hot path.
 
+Those of coded-ID tags are no matter of it: their decoder finds their runs, and bursts that another
+program found (SensorGnome's B and b lines) have none.
+
 It reads detections in `seq` order behind the writer, gives each its run and each run its verdict,
 and keeps how far it came in the store, in the same transaction. So a crash, a restart and an
 import are one code path, and no row of `detections` is touched. After a restart open runs end and
@@ -22,7 +25,8 @@ _EVIDENCE_ROWS: Final = 20_000
 """Rows before the mark that are read again at start, as evidence only: at most 0.1 s."""
 
 _SELECT_ALL: Final = """SELECT seq, tag_id, integrity, id_legal, protocol, link, antenna, relay_id,
-    time_ns, recorded_at_ns FROM readable_detections WHERE seq > ? AND seq <= ?"""
+    time_ns, recorded_at_ns FROM readable_detections WHERE seq > ? AND seq <= ?
+    AND protocol <> 'coded-id'"""
 _SELECT: Final = f"{_SELECT_ALL} AND run IS NULL ORDER BY seq"
 
 

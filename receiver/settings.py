@@ -46,6 +46,13 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "cut can take.",
         ),
     ] = 2.0
+    pulses: Annotated[
+        Literal["used", "all"],
+        Meta(
+            description="Which VHF pulses are kept as rows: those used in a coded-ID tag's run, or "
+            "all; hours count them all, and without `tags.coded_ids` all are kept."
+        ),
+    ] = "used"
     max_size_mb: Annotated[
         int,
         Meta(
@@ -62,6 +69,25 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "is reached or the disk is full; they are counted."
         ),
     ] = False
+
+
+class TagsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which tags this station knows of."""
+
+    coded_ids: Annotated[
+        str | None,
+        Meta(
+            description="List of coded-ID tags (CSV or SQLite, of find_tags, SensorGnome or "
+            "Motus), read again when it changes; without it pulses stay pulses."
+        ),
+    ] = None
+    known: Annotated[
+        tuple[Label, ...],
+        Meta(description="Ids of tags that are deployed somewhere: theirs is no noise."),
+    ] = ()
+    known_file: Annotated[
+        str | None, Meta(description="File with more of them, one a line, # begins a comment.")
+    ] = None
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,6 +160,15 @@ class SerialLink(
             "decoder is ctt-blu or station-link."
         ),
     ] = None
+    silent_after: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=31_536_000,
+            description="Seconds without anything heard after which it counts as silent, for "
+            "radios that answer no poll; 0 is never.",
+        ),
+    ] = 0.0
 
     @property
     def bits_per_second(self) -> int:
@@ -211,6 +246,15 @@ class MqttLink(
         Label | None,
         Meta(description="Name of the session that the broker keeps, else stopover-STATION-LINK."),
     ] = None
+    silent_after: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=31_536_000,
+            description="Seconds without anything heard after which it counts as silent, for "
+            "stations that tell of themselves; 0 is never.",
+        ),
+    ] = 0.0
 
 
 Link: TypeAlias = SerialLink | SocketLink | MqttLink
@@ -256,6 +300,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: StoreSettings = StoreSettings()
     log: LogSettings = LogSettings()
     clock: ClockSettings = ClockSettings()
+    tags: TagsSettings = TagsSettings()
     links: tuple[Link, ...] = ()
     codecs: tuple[Codec, ...] = ()
     sinks: tuple[Sink, ...] = ()

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from receiver.escalation import Escalation
+from receiver.expectation import Expectation
 from receiver.limits import LINK_STOP_S
 from receiver.links.backoff import Backoff
 from receiver.links.intake import LinkState, LinkStatus
@@ -44,7 +45,30 @@ class _Supervised:
         self.settings = settings
         self.status = status
         self.escalation = escalation
+        within_s = getattr(settings, "silent_after", 0.0)
+        self.expectation = Expectation(status, within_s, self.reopen)
         self.task: asyncio.Task[None] | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._is_to_reopen = False
+
+    def reopen(self) -> None:
+        """Close its port or connection and open it again."""
+        if self._opening is not None:
+            self._is_to_reopen = True
+            self._opening.cancel()
+
+    async def run(self, runner: RunsForEver) -> bool:
+        """Run it until it ends or is to be opened again; return whether it is."""
+        self._is_to_reopen = False
+        self._opening = asyncio.create_task(runner.run())
+        try:
+            await asyncio.wait({self._opening})
+        finally:
+            self._opening.cancel()
+            await asyncio.wait({self._opening})
+        if not self._opening.cancelled():
+            self._opening.result()
+        return self._is_to_reopen
 
 
 class Supervision:
@@ -110,16 +134,18 @@ class Supervision:
     async def look(self, now_s: float) -> None:
         """Do what is due about radios that do not answer; `now_s` is of a steady clock."""
         for link in self._links:
+            link.expectation.look(now_s)
             await link.escalation.look(now_s)
 
     def _start(self, settings: Link) -> _Supervised:
         status = LinkStatus(settings.name)
         link = _Supervised(settings, status, Escalation(status, self._reset_of(settings)))
-        link.task = asyncio.create_task(self._watched(settings, status), name=settings.name)
+        link.task = asyncio.create_task(self._watched(link), name=settings.name)
         return link
 
-    async def _watched(self, settings: Link, status: LinkStatus) -> None:
+    async def _watched(self, link: _Supervised) -> None:
         """Run one link for ever; a fault in it must not end the others, whatever it is."""
+        settings, status = link.settings, link.status
         backoff = self._backoff()
         told: str | None = None
         runner: RunsForEver | None = None
@@ -127,7 +153,8 @@ class Supervision:
             backoff.works()
             try:
                 runner = runner or self._make(settings, status)
-                await runner.run()
+                if await link.run(runner):
+                    continue
                 fault = "it ended by itself"
             except Exception as error:
                 fault = f"{type(error).__name__}: {error}"

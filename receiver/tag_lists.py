@@ -6,7 +6,9 @@ variants, Motus's own table) or CSV. What the columns mean is `protocols.coded_i
 
 import contextlib
 import os
+import re
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +21,7 @@ MAX_TAG_LIST_BYTES: Final = 50_000_000
 MAX_TAG_LIST_ROWS: Final = 100_000
 """About 600 bytes each as values: 60 MB for a moment at the very worst, 3 MB for 5,000 tags."""
 
+_HEX_ID: Final = re.compile("[0-9A-Fa-f]{8}")
 _SQLITE_BEGINS: Final = b"SQLite format 3\0"
 
 
@@ -69,6 +72,28 @@ def _read_sqlite(path: Path) -> TagList:
     if len(found) > MAX_TAG_LIST_ROWS:
         raise FileFormatError(f"more than {MAX_TAG_LIST_ROWS} tags; list those that may come by")
     return parse_rows(columns, found)
+
+
+def read_known_tags(path: Path) -> frozenset[str]:
+    """Return the ids in a file of tags that are deployed somewhere: one a line, # for comments.
+
+    Raises:
+        TagListError: it cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as problem:
+        reason = problem.strerror or str(problem)
+        raise TagListError(f"list of known tags {path}: {reason}") from problem
+    return canonical(line.partition("#")[0] for line in lines)
+
+
+def canonical(tag_ids: Iterable[str]) -> frozenset[str]:
+    """Return ids as detections carry them: hexadecimal ones in upper case, empty ones left out."""
+    stripped = (tag_id.strip() for tag_id in tag_ids)
+    return frozenset(
+        tag_id.upper() if _HEX_ID.fullmatch(tag_id) else tag_id for tag_id in stripped if tag_id
+    )
 
 
 class TagListWatch:

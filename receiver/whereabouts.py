@@ -59,40 +59,43 @@ class _Statements:
 class _Timeline:
     """The fixes that share one right clock, or one wrong one."""
 
-    def __init__(self, fixes: Iterable[StoredFix]) -> None:
-        by_link: dict[tuple[str, bool], list[StoredFix]] = {}
-        for fix in fixes:
-            by_link.setdefault((fix.link, fix.is_imported), []).append(fix)
-        self._statements = _Statements(by_link.pop((STATION_LINK, False), ()))
-        self._tracks = {key: _track(stored) for key, stored in by_link.items()}
-        telling = [
-            track
-            for (link, is_imported), track in self._tracks.items()
-            if not is_imported and link != GPSD_LINK and len(track)
-        ]
-        self._only_track = telling[0] if len(telling) == 1 else None
+    def __init__(self) -> None:
+        self._said: list[StoredFix] = []
+        self._statements: _Statements | None = None
+        self._tracks: dict[tuple[str, bool], Track] = {}
+
+    def add(self, fix: StoredFix) -> None:
+        if fix.link == STATION_LINK and not fix.is_imported:
+            self._said.append(fix)
+        elif fix.latitude is not None and fix.longitude is not None:
+            track = self._tracks.setdefault((fix.link, fix.is_imported), Track())
+            track.add(Fix(fix.time_ns, fix.latitude, fix.longitude, fix.accuracy_m))
 
     def at(self, link: str, time_ns: int, *, is_imported: bool) -> Position | None:
         own = self._tracks.get((link, is_imported))
-        position = own.at(time_ns) if own else None
-        if position or is_imported:
-            return position
+        if own is not None or is_imported:
+            return own.at(time_ns) if own else None
+        if self._statements is None:
+            self._statements = _Statements(self._said)
         position = self._statements.at(time_ns)
-        gpsd = self._tracks.get((GPSD_LINK, False))
-        for track in (gpsd, self._only_track):
-            if position is None and track is not None:
-                position = track.at(time_ns)
-        return position
+        if position is not None:
+            return position
+        track = self._tracks.get((GPSD_LINK, False)) or self._only_track()
+        return track.at(time_ns) if track else None
+
+    def _only_track(self) -> Track | None:
+        telling = [track for (_, is_imported), track in self._tracks.items() if not is_imported]
+        return telling[0] if len(telling) == 1 else None
 
 
 class Whereabouts:
     """Answers where a row was heard."""
 
     def __init__(self, fixes: Iterable[StoredFix]) -> None:
-        by_clock: dict[str | None, list[StoredFix]] = {}
+        self._timelines: dict[str | None, _Timeline] = {}
         for fix in fixes:
-            by_clock.setdefault(_wrong_clock(fix.boot, fix.time_quality), []).append(fix)
-        self._timelines = {clock: _Timeline(stored) for clock, stored in by_clock.items()}
+            clock = _wrong_clock(fix.boot, fix.time_quality)
+            self._timelines.setdefault(clock, _Timeline()).add(fix)
 
     def at(
         self, link: str, time_ns: int, *, time_quality: str, boot: str | None, is_imported: bool
@@ -105,14 +108,6 @@ class Whereabouts:
 def _wrong_clock(boot: str | None, time_quality: str) -> str | None:
     """Return the boot whose time is known to be wrong; None for times that are right."""
     return boot if time_quality in _NEVER_RIGHT else None
-
-
-def _track(stored: Iterable[StoredFix]) -> Track:
-    return Track(
-        Fix(each.time_ns, each.latitude, each.longitude, each.accuracy_m)
-        for each in stored
-        if each.latitude is not None and each.longitude is not None
-    )
 
 
 def _time(fix: StoredFix) -> int:

@@ -1,5 +1,6 @@
 """What distance and noise do to a packet: a simple model, each number in one place."""
 
+import functools
 import math
 import random
 from collections.abc import Iterator, Mapping
@@ -79,10 +80,8 @@ class Air(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         ),
     ] = False
     capture_db: Annotated[
-        float | None,
+        Annotated[float, Meta(ge=0, le=30)] | None,
         Meta(
-            ge=0,
-            le=30,
             description="How much stronger a packet must be to survive another on the channel; "
             "without it packets do not disturb each other.",
         ),
@@ -102,13 +101,14 @@ class Air(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         the loss over a plane earth, 40 log d - 20 log(h1 h2), and 1 dB for each km beyond the
         horizon.
         """
-        apart_m = max(distance_m, 1.0)
-        lost_db = LOSS_AT_1_M_DB[band] + 10 * self.path_loss_exponent * math.log10(apart_m)
+        apart_m = distance_m if distance_m > 1.0 else 1.0
+        decades = math.log10(apart_m)
+        lost_db = LOSS_AT_1_M_DB[band] + 10 * self.path_loss_exponent * decades
         if heights_m is not None:
-            low_m, high_m = (max(0.3, height_m) for height_m in heights_m)
-            plane_db = 40 * math.log10(apart_m) - 20 * math.log10(low_m * high_m)
-            horizon_m = _HORIZON_M_PER_ROOT_M * (math.sqrt(low_m) + math.sqrt(high_m))
-            lost_db = max(lost_db, plane_db)
+            gain_db, horizon_m = _of_heights(heights_m)
+            plane_db = 40 * decades - gain_db
+            if plane_db > lost_db:
+                lost_db = plane_db
             if apart_m > horizon_m:
                 lost_db += _BEYOND_HORIZON_DB_PER_KM * (apart_m - horizon_m) / 1000
         return power_dbm - lost_db
@@ -145,6 +145,14 @@ class Air(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             packet = packet[:kept].ljust(ID_BITS // 8, bytes([_TAIL_WORD])) + packet[ID_BITS // 8 :]
             faults.append("lost-tail")
         return packet, tuple(faults)
+
+
+@functools.lru_cache(maxsize=4096)
+def _of_heights(heights_m: tuple[float, float]) -> tuple[float, float]:
+    """Return what two heights gain over a plane earth in dB, and how far their horizon is."""
+    low_m, high_m = (max(0.3, height_m) for height_m in heights_m)
+    horizon_m = _HORIZON_M_PER_ROOT_M * (math.sqrt(low_m) + math.sqrt(high_m))
+    return 20 * math.log10(low_m * high_m), horizon_m
 
 
 def fsk_bit_error_rate(above_sensitivity_db: float) -> float:

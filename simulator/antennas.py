@@ -39,7 +39,8 @@ class Antenna(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         float, Meta(ge=0, le=360, description="Where it points: degrees clockwise from north.")
     ] = 0.0
     height_m: Annotated[
-        float | None, Meta(ge=0.1, le=500, description="Metres above ground; else not regarded.")
+        Annotated[float, Meta(ge=0.1, le=500)] | None,
+        Meta(description="Metres above ground; else not regarded."),
     ] = None
 
     @property

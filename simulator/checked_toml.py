@@ -139,7 +139,14 @@ def _help(wanted: type[msgspec.Struct], key: str) -> str:
             hint = _element_of(hint)
         if hint is None:
             return ""
-    metas = [each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Meta)]
-    told = "".join(f": {each.description}" for each in metas[-1:] if each.description)
+    metas = _metas(hint) + [
+        meta for member in typing.get_args(_bare(hint)) for meta in _metas(member)
+    ]
+    told = "".join(f": {each.description}" for each in metas[:1] if each.description)
     bounds = [f"[{each.ge} to {each.le}]" for each in metas if each.ge is not None and each.le]
     return " ".join([told, *bounds]).rstrip()
+
+
+def _metas(hint: Any) -> list[Meta]:  # noqa: ANN401  A type hint has no type.
+    """Return what is said of a hint, the last said first."""
+    return [each for each in getattr(hint, "__metadata__", ()) if isinstance(each, Meta)][::-1]

@@ -3,7 +3,7 @@
 import functools
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -11,10 +11,10 @@ import msgspec
 from simulator.air import Air, Band
 from simulator.antennas import Antenna
 from simulator.chance import chance
-from simulator.positions import DEGREE_M
+from simulator.positions import DEGREE_M, wrapped
 from simulator.relaying import NodeLife
 from simulator.station_life import StationLife
-from simulator.stations import Radio
+from simulator.stations import Channel, Radio
 from simulator.truth import Transmission
 
 _WEAKEST_DBM: Final = -127
@@ -41,6 +41,30 @@ class Taking(msgspec.Struct):
     """When another packet began to spoil it."""
 
 
+class Site:
+    """Where receivers stand together, on the ground or on a ship."""
+
+    def __init__(self, place_at: Callable[[float], tuple[float, float]], *, moves: bool) -> None:
+        self.moves = moves
+        self.latitude = self.longitude = self._degree_east_m = 0.0
+        self._place_at = place_at
+        self.settle(0.0)
+
+    def settle(self, time_s: float) -> None:
+        """Be where it is at that time."""
+        self.latitude, self.longitude = self._place_at(time_s)
+        self._degree_east_m = DEGREE_M * math.cos(math.radians(self.latitude))
+
+    def way_to(self, place: tuple[float, float], time_s: float) -> tuple[float, float]:
+        """Return how far north and east a place is, metres, as on a flat map."""
+        if self.moves:
+            self.settle(time_s)
+        east_deg = place[1] - self.longitude
+        if not -180.0 < east_deg < 180.0:
+            east_deg = wrapped(east_deg)
+        return (place[0] - self.latitude) * DEGREE_M, east_deg * self._degree_east_m
+
+
 class Ears:
     """Where a receiver is, how well it hears, what it is busy with, and the chance of its own."""
 
@@ -48,9 +72,8 @@ class Ears:
         self,
         key: tuple[str, str],
         band: Band,
+        site: Site,
         *,
-        place_at: Callable[[float], tuple[float, float]],
-        moves: bool,
         antenna: Antenna | None,
         gain_dbi: float,
         sensitivity_dbm: float,
@@ -59,58 +82,31 @@ class Ears:
         self.key = key
         """(station, radio), or ("", node id)."""
         self.band: Band = band
-        self.moves = moves
-        self.antenna = antenna
+        self.site = site
         self.height_m = antenna.height_m if antenna is not None else None
         self.gain_dbi = gain_dbi
         self.peak_dbi = gain_dbi + (antenna.peak_dbi if antenna is not None else 0.0)
         self.sensitivity_dbm = sensitivity_dbm
         """With the site's own noise."""
         self.dice = dice
+        self.channel: Channel = "tags"
         self.taking: Taking | None = None
         self.busy_until_us = 0
         self.others_until_us = 0
         """Until when a packet is on the air that it does not follow."""
         self.others_dbm = -math.inf
-        self._place_at = place_at
-        self._is_directed = antenna is not None and antenna.pattern != "omni"
-        self._settle(0.0)
+        self.directed = antenna if antenna is not None and antenna.pattern != "omni" else None
 
-    def _settle(self, time_s: float) -> None:
-        self.latitude, self.longitude = self._place_at(time_s)
-        self._degree_east_m = DEGREE_M * math.cos(math.radians(self.latitude))
+    def gain_towards(self, north_m: float, east_m: float) -> float:
+        """Return what antenna and cable add for a sender on that side."""
+        if self.directed is None:
+            return self.peak_dbi
+        bearing_deg = math.degrees(math.atan2(east_m, north_m))
+        return self.gain_dbi + self.directed.gain_dbi(bearing_deg)
 
-    def mean_level_dbm(
-        self,
-        air: Air,
-        power_dbm: float,
-        place: tuple[float, float],
-        height_m: float | None,
-        time_s: float,
-    ) -> float:
-        """Return the level of a sender before fading."""
-        if self.moves:
-            self._settle(time_s)
-        north_m = (place[0] - self.latitude) * DEGREE_M
-        east_m = ((place[1] - self.longitude + 180.0) % 360.0 - 180.0) * self._degree_east_m
-        heights = None
-        if height_m is not None and self.height_m is not None:
-            heights = (height_m, self.height_m)
-        level_dbm = air.mean_level_dbm(
-            power_dbm, math.hypot(north_m, east_m), band=self.band, heights_m=heights
-        )
-        if self._is_directed and self.antenna is not None:
-            bearing_deg = math.degrees(math.atan2(east_m, north_m))
-            return level_dbm + self.gain_dbi + self.antenna.gain_dbi(bearing_deg)
-        return level_dbm + self.peak_dbi
-
-    def distance_m(self, latitude: float, longitude: float, time_s: float) -> float:
-        """Return how far away a place is, as on a flat map."""
-        if self.moves:
-            self._settle(time_s)
-        north_m = (latitude - self.latitude) * DEGREE_M
-        east_m = ((longitude - self.longitude + 180.0) % 360.0 - 180.0) * self._degree_east_m
-        return math.hypot(north_m, east_m)
+    def weakest_dbm(self, air: Air) -> float:
+        """Return the mean level below which nothing is heard, whatever the luck."""
+        return self.sensitivity_dbm - _LUCK_SIGMAS * air.fading_db - _LUCK_DB
 
     def rise_db(self, begin_s: float, end_s: float) -> float:
         """Return by how much interference makes it less sensitive in that time."""
@@ -129,10 +125,45 @@ class Ears:
 
     def reach_m(self, air: Air, power_dbm: float, height_m: float | None) -> float:
         """Return beyond which distance nothing of a sender is heard, whatever the luck."""
-        rounded = None if height_m is None else math.ceil(height_m / 50) * 50 if height_m > 2 else 2.0  # noqa: PLR2004  Heights share a value, so that few are computed.
-        heights = None if rounded is None or self.height_m is None else (rounded, self.height_m)
-        weakest_dbm = self.sensitivity_dbm - _LUCK_SIGMAS * air.fading_db - _LUCK_DB
-        return _reach_m(air, power_dbm + self.peak_dbi - weakest_dbm, self.band, heights)
+        heights = None
+        if height_m is not None and self.height_m is not None:
+            heights = (height_m, self.height_m)
+        budget_db = power_dbm + self.peak_dbi - self.weakest_dbm(air)
+        return _reach_m(air, budget_db, self.band, heights)
+
+
+def mean_levels(
+    ears: Sequence[Ears],
+    air: Air,
+    power_dbm: float,
+    place: tuple[float, float],
+    height_m: float | None,
+    time_s: float,
+) -> list[tuple[Ears, float]]:
+    """Return the receivers that may hear a sender, each with its mean level there.
+
+    `ears` of one site follow each other, so that the way to it is looked at once.
+    """
+    found: list[tuple[Ears, float]] = []
+    site: Site | None = None
+    heights: tuple[float, float] | None = None
+    north_m = east_m = bare_dbm = 0.0
+    for each in ears:
+        above_m = each.height_m
+        pair = None if height_m is None or above_m is None else (height_m, above_m)
+        if each.site is not site or pair != heights:
+            site, heights = each.site, pair
+            north_m, east_m = site.way_to(place, time_s)
+            bare_dbm = air.mean_level_dbm(
+                power_dbm, math.hypot(north_m, east_m), band=each.band, heights_m=heights
+            )
+        weakest_dbm = each.weakest_dbm(air)
+        if bare_dbm + each.peak_dbi < weakest_dbm:
+            continue
+        level_dbm = bare_dbm + each.gain_towards(north_m, east_m)
+        if level_dbm >= weakest_dbm:
+            found.append((each, level_dbm))
+    return found
 
 
 @functools.lru_cache(maxsize=4096)
@@ -158,15 +189,13 @@ def printed_level(level_dbm: float) -> int:
 class RadioEars(Ears):
     """A station's radio, with the chance of the line it prints to."""
 
-    def __init__(self, life: StationLife, radio: Radio, seed: int) -> None:
+    def __init__(self, life: StationLife, site: Site, radio: Radio, seed: int) -> None:
         station = life.station
         key = (station.name, radio.name)
-        self._own_sensitivity_dbm = radio.sensitivity_dbm
         super().__init__(
             key,
             radio.band,
-            place_at=life.place_at,
-            moves=life.moves,
+            site,
             antenna=station.antenna_of(radio),
             gain_dbi=radio.gain_dbi,
             sensitivity_dbm=radio.sensitivity_dbm
@@ -183,6 +212,8 @@ class RadioEars(Ears):
 
     def rise_db(self, begin_s: float, end_s: float) -> float:
         """Return by how much interference makes it less sensitive in that time."""
+        if not self.station.interference:
+            return 0.0
         return self.life.rise_db(self.band, self.sensitivity_dbm, begin_s, end_s)
 
     def is_on(self, time_s: float) -> bool:
@@ -203,8 +234,7 @@ class NodeEars(Ears):
         super().__init__(
             ("", node.node_id),
             "434",
-            place_at=lambda _: place,
-            moves=False,
+            Site(lambda _: place, moves=False),
             antenna=None,
             gain_dbi=0.0,
             sensitivity_dbm=node.sensitivity_dbm,

@@ -85,9 +85,7 @@ def pulse_line(
     port: int, unix_s: float, offset_hz: float, signal_db: float, noise_db: float
 ) -> bytes:
     """Return one line: time to 0.1 ms, frequency to 1 Hz, levels to 0.01 dB."""
-    return (
-        f"p{port},{unix_s:.4f},{offset_hz / 1000:.3f},{signal_db:.2f},{noise_db:.2f}\n".encode()
-    )
+    return f"p{port},{unix_s:.4f},{offset_hz / 1000:.3f},{signal_db:.2f},{noise_db:.2f}\n".encode()
 
 
 def _noise_db(sensitivity_dbm: float, dice: random.Random) -> float:

@@ -111,7 +111,8 @@ class NodeLife:
         )
 
     def _clock_unix_s(self, time_us: int) -> float:
-        return self._start_unix_s + time_us / 1e6 + self.node.clock_offset_s
+        ahead_s = self.node.clock_offset_s + self.node.clock_drift_ppm * time_us * 1e-12
+        return self._start_unix_s + time_us / 1e6 + ahead_s
 
     def _health(self, rssi_dbm: int, now_us: int) -> RelayHealth:
         now_unix_s = int(self._clock_unix_s(now_us))

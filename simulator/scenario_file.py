@@ -1,10 +1,10 @@
 """Scenario files: what an owner may write in TOML, and the stations and tags that come of it.
 
-    shows, start, duration_s, seed, line_noise      keys at the top
-    [air] [weather]                                 how the world treats radio and light
-    [[stations]] [[nodes]] [[tags]]                 one by one
-    [[transects]]                                   stations of one kind in a row
-    [[flocks]]                                      tags of one kind, each a little different
+shows, start, duration_s, seed, line_noise      keys at the top
+[air] [weather]                                 how the world treats radio and light
+[[stations]] [[nodes]] [[tags]]                 one by one
+[[transects]]                                   stations of one kind in a row
+[[flocks]]                                      tags of one kind, each a little different
 """
 
 import datetime as dt

@@ -1,6 +1,5 @@
 """What changes at a station while a world goes on: its place, its power, its clock, its noise."""
 
-import math
 import random
 from typing import Final
 
@@ -97,9 +96,7 @@ class StationLife:
             [each.level_dbm for each in self.station.noise if each.band == band],
         )
 
-    def rise_db(
-        self, band: Band, sensitivity_dbm: float, begin_s: float, end_s: float
-    ) -> float:
+    def rise_db(self, band: Band, sensitivity_dbm: float, begin_s: float, end_s: float) -> float:
         """Return by how much more the interference of this moment does."""
         disturbances = self._disturbances.get(band)
         if not disturbances:
@@ -115,16 +112,3 @@ def _rise_db(sensitivity_dbm: float, levels_dbm: list[float]) -> float:
         return 0.0
     floor_dbm = sensitivity_dbm - _FLOOR_BELOW_SENSITIVITY_DB
     return summed_dbm(floor_dbm, *levels_dbm) - floor_dbm
-
-
-def bearing_and_distance(
-    here: tuple[float, float], there: tuple[float, float]
-) -> tuple[float, float]:
-    """Return degrees clockwise from north, and metres, as on a flat map about `here`."""
-    north_m = (there[0] - here[0]) * 111_194.927
-    east_m = (
-        ((there[1] - here[1] + 180.0) % 360.0 - 180.0)
-        * 111_194.927
-        * math.cos(math.radians(here[0]))
-    )
-    return math.degrees(math.atan2(east_m, north_m)) % 360.0, math.hypot(north_m, east_m)

@@ -57,7 +57,8 @@ class Vice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     kind: ViceKind
     after_s: Annotated[float, Meta(ge=0, description="Seconds after it was plugged in.")] = 0.0
     back_after_s: Annotated[
-        float | None, Meta(ge=0, description="Seconds until it is back; else never.")
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="Seconds until it is back; else never."),
     ] = None
 
 

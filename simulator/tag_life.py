@@ -6,14 +6,14 @@ from typing import Final, NamedTuple, TypeAlias
 
 from simulator.air import Air
 from simulator.chance import chance
-from simulator.ears import Ears
+from simulator.ears import Ears, Site, mean_levels
 from simulator.energy import LIGHT_STEP_S, EnergyLife, SunElevation, Weather, sun_on_flat_ground
 from simulator.positions import DEGREE_M
 from simulator.tags import Tag
 from simulator.tracks import Leg, resting
 
-_STEP_S: Final = 900.0
-"""A bird at 15 m/s flies 13.5 km in it, about as far as it can be heard."""
+_STEP_S: Final = 300.0
+"""A bird at 15 m/s flies 4.5 km in it, less than it can be heard over."""
 _STILL_STEP_S: Final = 3600.0
 _SHIP_M_S: Final = 15.0
 """How fast a station may be: it is looked for so much further around."""
@@ -24,14 +24,29 @@ _DAY_S: Final = 86_400
 class Stretch:
     """A time in which the same receivers are within reach."""
 
-    __slots__ = ("ears", "levels", "leg")
+    __slots__ = ("_is_still", "_levels", "ears", "leg")
 
     def __init__(self, leg: Leg, ears: Sequence[Ears]) -> None:
         self.leg = leg
         self.ears = ears
-        is_still = leg.is_still and not any(each.moves for each in ears)
-        self.levels: dict[tuple[str, str], float] | None = {} if is_still else None
-        """Mean levels, where nothing moves."""
+        self._is_still = leg.is_still and not any(each.site.moves for each in ears)
+        self._levels: list[tuple[Ears, float]] | None = None
+
+    def mean_levels(
+        self,
+        air: Air,
+        power_dbm: float,
+        place: tuple[float, float],
+        height_m: float | None,
+        time_s: float,
+    ) -> list[tuple[Ears, float]]:
+        """Return who may hear a beep, and its mean level there; computed once if nothing moves."""
+        if self._levels is not None:
+            return self._levels
+        levels = mean_levels(self.ears, air, power_dbm, place, height_m, time_s)
+        if self._is_still:
+            self._levels = levels
+        return levels
 
 
 class Beep(NamedTuple):
@@ -73,14 +88,16 @@ class TagLife:
     ) -> None:
         """`ears` are all receivers of its band; `clouds` tells the weather of a time."""
         self._until_s = until_s
+        self.passed_over = 0
+        """Beeps within reach that yet nobody could hear or did, since the last `Unheard`."""
         self.tag = tag
         self._air = air
         self._seed = seed
         self._start_unix_s = start_unix_s
         self._clouds = clouds
         self._sun = sun
-        self._sites = list(_sites(ears))
-        self._is_ship_about = any(each.moves for each in ears)
+        self._sites = _sites(ears)
+        self._is_ship_about = any(each.site.moves for each in ears)
         self.energy: EnergyLife | None = None
         if tag.supply is not None:
             self.energy = EnergyLife(tag.supply, chance(seed, "supply", tag.tag_id))
@@ -105,17 +122,13 @@ class TagLife:
                     yield Unheard(round(end_s * 1e6), since_s, unheard)
                     unheard, since_s = 0, end_s
                 continue
-            if unheard:
-                yield Unheard(round(begin_s * 1e6), since_s, unheard)
-                unheard = 0
             height_m = tag.height_m if tag.track is None else leg.height_m
             while beep_s < end_s:
                 if energy is None or energy.sends(beep_s):
                     yield Beep(round(beep_s * 1e6), number, leg.place_at(beep_s), height_m, stretch)
                     number += 1
                 beep_s += tag.gap_s(dice.uniform(-tag.jitter_s, tag.jitter_s))
-            since_s = end_s
-        if unheard:
+        if self._until_s < math.inf:
             yield Unheard(round(self._until_s * 1e6) - 1, since_s, unheard)
 
     def _pass(self, beep_s: float, end_s: float, luck: float) -> tuple[int, float]:
@@ -124,11 +137,12 @@ class TagLife:
         if beep_s >= end_s:
             return 0, beep_s
         beeps = math.ceil((end_s - beep_s) / tag.interval_s)
-        sent: int | None = beeps
+        sent = beeps
         if energy is not None:
-            sent = energy.certain_beeps(beep_s, tag.interval_s, beeps)
-            if sent is None:
-                sent = sum(energy.sends(beep_s + at * tag.interval_s) for at in range(beeps))
+            certain = energy.certain_beeps(beep_s, tag.interval_s, beeps)
+            if certain is None:
+                certain = sum(energy.sends(beep_s + at * tag.interval_s) for at in range(beeps))
+            sent = certain
         # The sum of so many even jitters, as good as normal.
         drift_s = luck * tag.jitter_s * math.sqrt(beeps / 3)
         return sent, max(end_s, beep_s + beeps * tag.interval_s + drift_s)
@@ -177,31 +191,25 @@ class TagLife:
         half_m = half_s * DEGREE_M * math.hypot(leg.north_deg_s, leg.east_deg_s)
         height_m = self.tag.height_m if self.tag.track is None else leg.height_m
         near: list[Ears] = []
-        for site in self._sites:
-            first = site[0]
-            apart_m = half_m + (half_s * _SHIP_M_S if first.moves else 0.0)
-            reach_m = apart_m + max(
-                each.reach_m(self._air, self.tag.power_dbm, height_m) for each in site
-            )
-            if abs(latitude - first.latitude) * DEGREE_M > reach_m and not first.moves:
-                continue
-            if first.distance_m(latitude, longitude, middle_s) <= reach_m:
+        for site, ears in self._sites:
+            # A ship is looked for a little further around.
+            apart_m = half_m + (half_s * _SHIP_M_S if site.moves else 0.0)
+            reach_m = [each.reach_m(self._air, self.tag.power_dbm, height_m) for each in ears]
+            north_m, east_m = site.way_to((latitude, longitude), middle_s)
+            away_m = math.hypot(north_m, east_m) - apart_m
+            if away_m <= max(reach_m):
                 near += [
-                    each
-                    for each in site
-                    if each.distance_m(latitude, longitude, middle_s)
-                    <= apart_m + each.reach_m(self._air, self.tag.power_dbm, height_m)
+                    each for each, metres in zip(ears, reach_m, strict=True) if away_m <= metres
                 ]
         return near
 
 
-def _sites(ears: Sequence[Ears]) -> Iterator[list[Ears]]:
-    """Yield receivers by where they stand."""
-    sites: dict[str, list[Ears]] = {}
+def _sites(ears: Sequence[Ears]) -> list[tuple[Site, list[Ears]]]:
+    """Return receivers by where they stand."""
+    sites: dict[int, tuple[Site, list[Ears]]] = {}
     for each in ears:
-        station, receiver = each.key
-        sites.setdefault(station or f"\0{receiver}", []).append(each)
-    yield from sites.values()
+        sites.setdefault(id(each.site), (each.site, []))[1].append(each)
+    return list(sites.values())
 
 
 def _next_step(time_s: float, step_s: float) -> float:

@@ -1,5 +1,6 @@
 """Tags: who they are, how often they beep, and what they send."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -45,6 +46,7 @@ AIRTIME_US: Final = 2_880
 _AIRTIME_US: Final[Mapping[Band, int]] = {"2g4": 400, "vhf": 2_500, "lora": 62_000}
 """A Bluetooth advertisement, the last pulse of a burst, 16 bytes at spreading factor 7."""
 
+_ALWAYS_THE_SAME: Final = ("life-tag", "power-tag", "hybrid-tag")
 _DATA_FORMAT: Final = 5
 _DATA_BYTES: Final = DATA_BYTES_BY_FORMAT[_DATA_FORMAT]
 LORA_PORT: Final = 13
@@ -76,15 +78,15 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         float, Meta(ge=0, le=60, description="Each gap differs from the interval by at most this.")
     ] = 0.01
     first_beep_s: Annotated[
-        float | None,
-        Meta(ge=0, description="When it beeps first; else any time within the first interval."),
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="When it beeps first; else any time within the first interval."),
     ] = None
     power_dbm: Annotated[
         float, Meta(ge=-60, le=40, description="Radiated power, dBm; a small tag's antenna is bad.")
     ] = 10.0
     height_m: Annotated[
-        float | None,
-        Meta(ge=0, le=10_000, description="Metres above ground where it stays; else not regarded."),
+        Annotated[float, Meta(ge=0, le=10_000)] | None,
+        Meta(description="Metres above ground where it stays; else not regarded."),
     ] = None
     supply: Annotated[
         Supply | None, Meta(description="What it is fed by; else its battery lasts for ever.")
@@ -118,8 +120,8 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Raises:
             EncodeError: the id is not eight hex digits.
         """
-        if self.kind == "power-tag":
-            return id_bytes_of(self.tag_id)
+        if self.kind in _ALWAYS_THE_SAME:
+            return _same_packet(self.kind, self.tag_id)
         if self.kind == "data-tag":
             told = (number % 2**32).to_bytes(_DATA_BYTES, "little")
             return build_extended_packet(self.tag_id, form=_DATA_FORMAT, payload=told)
@@ -137,7 +139,7 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         if self.kind == "lora-tag":
             here = place or self.position or Position(0, 0)
             return _short_position(here, unix_s)
-        return b"" if self.kind == "coded-tag" else build_packet(self.tag_id)
+        return b""
 
     def airtime_us(self, packet: bytes) -> int:
         """Return how long a packet of this tag is on the air, microseconds."""
@@ -162,6 +164,11 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def gap_s(self, off_s: float) -> float:
         """Return the time to the next beep, which cannot begin before this one ends."""
         return max(self.interval_s + off_s, AIRTIME_US / 1e6)
+
+
+@functools.lru_cache(maxsize=8192)
+def _same_packet(kind: TagKind, tag_id: str) -> bytes:
+    return id_bytes_of(tag_id) if kind == "power-tag" else build_packet(tag_id)
 
 
 def _short_position(here: Position, unix_s: float) -> bytes:

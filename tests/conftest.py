@@ -1,12 +1,14 @@
 """What several tests need: real brokers, pseudo-terminals, and waiting for something to be true."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 from brokers import MOSQUITTO, Broker
+from live_station import LiveStation
+from postgres_server import INITDB, PostgresServer
 from pseudo_terminals import PseudoRadio
 
 Until: TypeAlias = Callable[[Callable[[], object]], Awaitable[None]]
@@ -55,6 +57,15 @@ def plug_in() -> Iterator[Callable[[], PseudoRadio]]:
 
 
 @pytest.fixture
+async def live(tmp_path: Path) -> AsyncIterator[LiveStation]:
+    """Links, pipeline and store of a station on the test's loop."""
+    station = LiveStation(tmp_path / "live.db")
+    station.write()
+    yield station
+    await station.end()
+
+
+@pytest.fixture
 def until() -> Until:
     """Wait until something that nobody announces is true; fail after ten seconds."""
 
@@ -64,3 +75,19 @@ def until() -> Until:
                 await asyncio.sleep(0.002)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A running PostgreSQL, one for all tests."""
+    if INITDB is None:
+        pytest.skip("PostgreSQL is not installed: sudo apt-get install postgresql")
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def database(postgres_server: PostgresServer) -> str:
+    """The address of a new database in PostgreSQL."""
+    return postgres_server.database()

@@ -6,11 +6,8 @@ ids of noise, wrong checksums, other kinds of tags, pulses, fixes, health, a boo
 set late and one whose clock was never set.
 """
 
-import datetime as dt
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import msgspec
 from click.testing import CliRunner, Result
@@ -24,8 +21,6 @@ from receiver.cli.importing import import_command
 from receiver.store.database import Store
 
 FIELD_FILES = Path(__file__).parents[2] / "shared" / "data"
-
-RunExport: TypeAlias = Callable[..., Result]
 
 MAY_NS = 1_777_593_600 * 10**9  # 2026-05-01T00:00:00Z
 HOUR_NS = 3600 * 10**9
@@ -122,6 +117,7 @@ def _at(
     record: Record,
     source: Source,
     at_ns: int,
+    *,
     boot: str = "boot-b",
     clock: ClockQuality = "ntp",
     began_ns: int = MAY_NS - 10 * HOUR_NS,
@@ -141,18 +137,24 @@ def make_season(folder: Path) -> Season:
             store.add_clock_sample(
                 ClockSample("boot-b", 5, MAY_NS - 10 * HOUR_NS + 5, "ntp", "start")
             )
+        began_ns = MAY_NS - 20 * HOUR_NS
         early = [
-            # The clock of this boot was never set.
-            _at(_beep(RUFF, -80), NORTH, MAY_NS - 20 * HOUR_NS + number * 10**9, "boot-a",
-                "unsynchronised", MAY_NS - 20 * HOUR_NS)
+            _at(
+                _beep(RUFF, -80),
+                NORTH,
+                began_ns + number * 10**9,
+                boot="boot-a",
+                clock="unsynchronised",
+                began_ns=began_ns,
+            )
             for number in range(5)
-        ]  # fmt: skip
+        ]
         season.heard["clock not set"] += len(early)
-        store.append(early)
+        later = _rest(season)
         for tag_id, days in VISITS.items():
             for day in days:
-                store.append(_visit(season, tag_id, MAY_NS + (day - 1) * 24 * HOUR_NS))
-        store.append(_rest(season))
+                later += _visit(season, tag_id, MAY_NS + (day - 1) * 24 * HOUR_NS)
+        store.append([*early, *sorted(later, key=lambda each: each.stamp.utc_ns)])
     return season
 
 
@@ -228,20 +230,15 @@ def export(name: str, db: Path, out: Path, *more: object) -> Result:
     return CliRunner().invoke(export_command, [str(each) for each in args])
 
 
-def imported(db: Path, *files: Path) -> Path:
+def empty_store(folder: Path) -> Path:
+    """Make a store in which nothing was heard."""
+    path = folder / "empty.db"
+    Store.open(path, station_id="marsh").close()
+    return path
+
+
+def imported(db: Path, *files: Path, damaged: bool = False) -> Path:
     """Import files into a new store."""
     result = CliRunner().invoke(import_command, [*map(str, files), "--db", str(db)])
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == int(damaged), result.output
     return db
-
-
-def day(number: int) -> str:
-    """Return a day of the season as ISO 8601 writes it."""
-    return (
-        f"{dt.datetime.fromtimestamp(MAY_NS // 10**9, dt.UTC) + dt.timedelta(days=number - 1):%F}"
-    )
-
-
-def rows_of_json(lines: str) -> list[dict[str, Any]]:
-    """Return the objects of lines of JSON."""
-    return [msgspec.json.decode(line) for line in lines.splitlines()]

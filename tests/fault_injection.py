@@ -30,6 +30,10 @@ class Faults:
         self._code = code
         self._late = late
 
+    def fail_from(self, fails_at: int, calls: int = 1) -> None:
+        """Choose other calls to fail, counted as before."""
+        self._failing = range(fails_at, fails_at + calls)
+
     def call(self, function: Callable[[], Any], statement: str) -> Any:  # noqa: ANN401  SQLite's.
         """Count and make one call, or fail."""
         self.calls += 1

@@ -42,12 +42,14 @@ def loaded_store(path: Path, log_bytes: int) -> list[int]:
 def cut_logs(log: bytes, step: int, seed: int = 1) -> Iterator[tuple[str, bytes]]:
     """Yield what may be left of a log: every multiple of `step` bytes, and odd lengths between.
 
-    Each cut comes as a shorter file, and as one whose end was allocated but holds zeros, or the
-    garbage of blocks that had not been written.
+    For each block of 4 KiB a cut comes also as a log whose end was allocated but holds zeros, or
+    the garbage of what had been there, and as one in which only that block was not written.
     """
     dice = random.Random(seed)
     for at in range(0, len(log), step):
         yield f"cut at {at}", log[:at]
+        if at % 4096:
+            continue
         odd = at + dice.randrange(1, step)
         yield f"cut at {odd}", log[:odd]
         yield f"zeros from {odd}", log[:odd] + bytes(len(log) - odd)

@@ -93,6 +93,8 @@ class StationLinkDecoder:
             return (Unknown(reason="unknown-type", raw=frame),)
         if isinstance(body, Packet):
             return (self._packet(body, frame),)
+        if isinstance(body, Pulses):
+            return _pulses(body, envelope.uptime_us)
         read = _READERS.get(type(body))
         return read(body, frame) if read else (Ignored(reason="link-upkeep"),)
 
@@ -139,7 +141,7 @@ def _hello(body: Hello, raw: bytes) -> tuple[Record, ...]:
     )
 
 
-def _pulses(body: Pulses, _: bytes) -> tuple[Record, ...]:
+def _pulses(body: Pulses, uptime_us: int) -> tuple[Record, ...]:
     return tuple(
         Pulse(
             frequency_offset_hz=pulse.offset_hz,
@@ -150,6 +152,7 @@ def _pulses(body: Pulses, _: bytes) -> tuple[Record, ...]:
             width_us=pulse.width_us,
             antenna=str(body.radio),
             age_us=pulse.age_us,
+            device_time_ns=1000 * (uptime_us - pulse.age_us),
         )
         for pulse in body.pulses
     ) or (Ignored(reason="no-pulses"),)
@@ -209,7 +212,6 @@ def _reply(body: Reply, raw: bytes) -> tuple[Record, ...]:
 
 _READERS: dict[type[Body], Callable[..., tuple[Record, ...]]] = {
     Hello: _hello,
-    Pulses: _pulses,
     Status: _status,
     Gps: _gps,
     Log: _log,

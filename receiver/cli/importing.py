@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from protocols.coded_id import TagList
+from receiver.import_coded_ids import Decoded, decode_imported
 from receiver.import_rows import rows_told
 from receiver.importing import FileReport, Importer, expand
 from receiver.recorded_kinds import station_of
@@ -17,6 +19,7 @@ from receiver.run_index import index_runs
 from receiver.store.database import Store
 from receiver.store.errors import StoreError
 from receiver.store.lock import is_held
+from receiver.tag_lists import TagListError, read_tag_list
 
 
 @click.command(
@@ -38,7 +41,13 @@ from receiver.store.lock import is_held
     metavar="ID",
     help="The station's id, for a new store; else taken from the files' names.",
 )
-def import_command(files: Sequence[Path], db: Path, station: str | None) -> None:
+@click.option(
+    "--tags",
+    metavar="LIST",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Coded-ID tags (CSV or SQLite, of find_tags, SensorGnome or Motus) to look for in pulses.",
+)
+def import_command(files: Sequence[Path], db: Path, station: str | None, tags: Path | None) -> None:
     """Put recorded files of any known kind into a store.
 
     FILE is a SensorGnome file (-all, -ctt; .txt, .txt.gz), a CTT station's file (raw-data, data,
@@ -46,14 +55,20 @@ def import_command(files: Sequence[Path], db: Path, station: str | None) -> None
     node of a card's file is the name of its folder. Importing again, in another order, or a longer
     copy of a file adds only what is new.
 
+    With --tags the VHF pulses of the files are searched for the tags of the list, together with
+    those of the same station that were imported before. A tag whose code is heard at another
+    interval than the list's is named.
+
     A damaged file is named, with the place, and what can be read of it is kept; the exit status is
     then 1, as it is where a FILE is of no known kind.
     """
+    tag_list = None if tags is None else _tag_list(tags)
     paths, left_alone = expand(files)
     told_station = station or next(filter(None, map(station_of, paths)), None)
     try:
         with Store.open(db, station_id=told_station) as store:
             reports = _import_all(store, paths)
+            decoded = None if tag_list is None else _decode(store, tag_list, reports)
             if not is_held(db):  # A running daemon sorts them itself.
                 index_runs(store)
     except (StoreError, sqlite3.Error) as error:
@@ -61,9 +76,35 @@ def import_command(files: Sequence[Path], db: Path, station: str | None) -> None
             f"{error}. What was imported before this is kept: mend it and run the same again."
         ) from error
     _summarise(reports, left_alone)
+    if decoded is not None:
+        _summarise_coded_ids(decoded)
     # A stranger in a folder is no failure, one that was named is.
     if any(report.damage or (report.is_foreign and report.path in files) for report in reports):
         sys.exit(1)
+
+
+def _tag_list(path: Path) -> TagList:
+    try:
+        tag_list = read_tag_list(path)
+    except TagListError as error:
+        raise click.BadParameter(str(error), param_hint="--tags") from error
+    for warning in tag_list.warnings:
+        click.echo(f"{click.format_filename(path)}: {warning}", err=True)
+    return tag_list
+
+
+def _decode(store: Store, tag_list: TagList, reports: Sequence[FileReport]) -> Decoded:
+    import_ids = {import_id for report in reports for import_id in report.import_ids}
+    decoded = decode_imported(store, tag_list, import_ids)
+    for antenna, told in ((each.antenna, each.told) for each in decoded.mismatches):
+        listed = ", ".join(f"{interval_s:g} s" for interval_s in told.listed_intervals_s)
+        click.echo(
+            f"antenna {antenna}: code seen, interval does not match the list:"
+            f" {', '.join(told.labels)} is heard every {told.measured_interval_s:g} s,"
+            f" the list says {listed}",
+            err=True,
+        )
+    return decoded
 
 
 def _import_all(store: Store, paths: Sequence[Path]) -> list[FileReport]:
@@ -135,3 +176,11 @@ def _summarise(reports: Sequence[FileReport], left_alone: int) -> None:
     ):
         if count:
             click.echo(f"{count} {told}")
+
+
+def _summarise_coded_ids(decoded: Decoded) -> None:
+    click.echo(
+        f"{decoded.bursts} bursts of coded-ID tags in {decoded.runs} runs: {decoded.added} added"
+    )
+    if decoded.removed:
+        click.echo(f"{decoded.removed} earlier ones were replaced: more of their pulses are known")

@@ -23,6 +23,7 @@ _COMMANDS: Mapping[str, str] = {
     "activity": "receiver.cli.reading:activity_command",
     "ports": "receiver.cli.ports:ports_command",
     "status": "receiver.cli.status:status_command",
+    "redecode": "receiver.cli.redecode:redecode_command",
     "decoders": "receiver.cli.decoders:decoders_command",
 }
 """Where each command is: loaded only when it is used, so that `stopover ports` answers at once."""

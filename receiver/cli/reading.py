@@ -85,6 +85,9 @@ def _filters(*, tag: bool) -> Callable[[_Command], _Command]:
     show_default=True,
     help="The least that is printed; nothing is ever deleted for it.",
 )
+@click.option(
+    "--redecoded", is_flag=True, help="With json: what `stopover redecode` made of the raw bytes."
+)
 @explained
 def detections_command(
     *,
@@ -95,6 +98,7 @@ def detections_command(
     output_format: OutputFormat,
     tag_id: str | None,
     min_confidence: Confidence,
+    redecoded: bool,
 ) -> None:
     """Print detections, in the order they were kept.
 
@@ -111,9 +115,15 @@ def detections_command(
         antenna=antenna,
         min_confidence=min_confidence,
     )
+    if redecoded and output_format != "json":
+        raise click.UsageError("--redecoded goes with --format json")
     columns = _DETECTION_COLUMNS if output_format == "table" else DETECTION_KEYS
     with Reader(db) as reader:
-        print_rows(reader.detections(wanted), columns, output_format)
+        rows = reader.detections(wanted)
+        if redecoded:
+            columns = (*columns, "redecoded")
+            rows = (row | {"redecoded": reader.verdicts(row["seq"])} for row in rows)
+        print_rows(rows, columns, output_format)
 
 
 @click.command("tags")

@@ -8,6 +8,9 @@ import click
 
 from receiver.cli.options import db_option, explained
 
+_UNKNOWN_SHAPES_SHOWN = 20
+"""A noisy line has hundreds of shapes: all of them are in --json."""
+
 
 @click.command("status")
 @db_option
@@ -41,11 +44,22 @@ def status_command(db: Path, *, as_json: bool) -> None:
             f"heard     {heard['antenna'] or heard['link']}: {heard['tag_id']}"
             f" {_level(heard['rssi_dbm'])} at {heard['time']}"
         )
-    for unknown in status["unknown_frames"]:
+    for radio in status["radios"]:
+        told = " ".join(filter(None, (radio["name"], radio["firmware"]))) or "unnamed"
+        click.echo(f"radio     {_place(radio)}: {told}")
+    unknown_frames = status["unknown_frames"]
+    for unknown in unknown_frames[:_UNKNOWN_SHAPES_SHOWN]:
         click.echo(
             f"unknown   {unknown['link']}: {unknown['kept']} kept for {unknown['reason']},"
-            f" newest {unknown['raw'][:64]}"
+            f" like {unknown['shape']}; newest {unknown['raw'][:64]}"
         )
+    if len(unknown_frames) > _UNKNOWN_SHAPES_SHOWN:
+        click.echo(f"unknown   and {len(unknown_frames) - _UNKNOWN_SHAPES_SHOWN} rarer shapes")
+
+
+def _place(heard: dict[str, Any]) -> str:
+    places = (heard["link"], heard["antenna"])
+    return " ".join(place for place in places if place)
 
 
 def _status(reader: Any) -> dict[str, Any]:  # noqa: ANN401  Its module is imported by the command.
@@ -69,6 +83,7 @@ def _status(reader: Any) -> dict[str, Any]:  # noqa: ANN401  Its module is impor
         "free_bytes": shutil.disk_usage(reader.path.absolute().parent).free,
         "rows": reader.counts(),
         "last_heard": reader.last_heard(),
+        "radios": reader.radios(),
         "unknown_frames": reader.unknown_frames(),
     }
 

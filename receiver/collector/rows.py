@@ -1,29 +1,37 @@
 """Rows as a collector takes them: every field's type is checked before anything is stored.
 
-Each kind of row is a struct; its fields, in order, are the columns after the key. Fields that a
-newer station sends and this collector does not know are kept in `other`.
+A station that sends fields which are not here has a newer `schema_version`, which is refused with
+words that say so. Rows of a kind that is not known are kept as they came.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+import uuid
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from receiver.sinks.batches import BatchError, Header, by_kind, unpack
 
-Time: TypeAlias = dt.datetime
+Time: TypeAlias = Annotated[dt.datetime, Meta(tz=True)]
+Int64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Hex: TypeAlias = Annotated[str, Meta(pattern=r"^([0-9a-f]{2})*\Z")]
+Json: TypeAlias = msgspec.Raw
+"""JSON as it came; empty where there is none."""
+
+_NO_JSON = msgspec.Raw(b"")
 
 
 class Detection(msgspec.Struct, frozen=True, kw_only=True):
     """One reception of one tag transmission."""
 
-    seq: int
+    seq: Int64
     time_stamped: Time
     time: Time | None = None
     time_quality: str
     boot: str | None = None
-    mono_ns: int | None = None
+    mono_ns: Int64 | None = None
     link: str
     antenna: str | None = None
     protocol: str | None = None
@@ -38,58 +46,53 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     relay_rssi_dbm: float | None = None
     recorded_at: Time | None = None
     collection: str | None = None
-    run: int | None = None
+    run: Int64 | None = None
     decoder: str
-    measurements: dict[str, Any] | None = None
-    payload: str | None = None
-    raw: str | None = None
+    measurements: Json = _NO_JSON
+    payload: Hex | None = None
+    raw: Hex | None = None
 
 
 class ClockSample(msgspec.Struct, frozen=True, kw_only=True):
     """One pair of a station's two clocks."""
 
-    id: int
+    id: Int64
     time_stamped: Time
     time_quality: str
     boot: str
-    mono_ns: int
+    mono_ns: Int64
     reason: str
 
 
 class Activity(msgspec.Struct, frozen=True, kw_only=True):
     """What an antenna did in an hour, also when it heard nothing."""
 
-    revision: int
     hour: Time
     session: str
     link: str
     antenna: str
+    revision: Int64
     listening_s: float
-    frames: int
-    detections: int
-    pulses: int
+    frames: Int64
+    detections: Int64
+    pulses: Int64
     noise_dbm: float | None = None
-    rejects: dict[str, int] | None = None
+    rejects: Json = _NO_JSON
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
     """A row of another kind: a fix, a node's health, an event, a pulse."""
 
-    id: int
+    id: Int64
     time_stamped: Time
-
-
-Row: TypeAlias = Detection | ClockSample | Activity
-
-NOTE_KINDS = ("gps_fixes", "relay_health", "events", "pulses", "unknown_frames")
-"""Kinds that are kept as they came, in one table."""
 
 
 class NoteLine(msgspec.Struct, frozen=True):
     """A row that is kept as it came."""
 
     kind: str
-    note: Note
+    id: int
+    time_stamped: dt.datetime
     body: bytes
 
 
@@ -115,60 +118,65 @@ def read(body: bytes, most_bytes: int) -> Contents:
         BatchError: it is no batch, or a row of it is not what it should be.
     """
     header, lines = unpack(body, most_bytes)
-    if not header.station_id or not header.store_uuid:
-        raise BatchError("the header names no station or no store")
-    detections: list[Detection] = []
-    samples: list[ClockSample] = []
-    activity: list[Activity] = []
+    try:
+        uuid.UUID(header.store_uuid)
+    except ValueError as error:
+        raise BatchError(f"store_uuid: {error}") from error
+    if not header.station_id or "\x00" in header.station_id:
+        raise BatchError("the header names no station")
+    lines = [_without_nul(line) if _NUL in line else line for line in lines]
+    rows: dict[str, list[Any]] = {name: [] for name in _DECODERS}
     notes: list[NoteLine] = []
     for kind, of_kind in by_kind(header, lines):
-        if kind == "detections":
-            detections += _decoded(kind, of_kind, _DETECTION)
-        elif kind == "clock_samples":
-            samples += _decoded(kind, of_kind, _CLOCK_SAMPLE)
-        elif kind == "activity":
-            activity += _decoded(kind, of_kind, _ACTIVITY)
-        elif kind in NOTE_KINDS:
-            decoded = _decoded(kind, of_kind, _NOTE)
-            notes += (
-                NoteLine(kind, note, line) for note, line in zip(decoded, of_kind, strict=True)
-            )
-        else:
-            raise BatchError(f"rows of kind {kind!r} are not known: update the collector")
+        decoder = _DECODERS.get(kind)
+        if decoder is not None:
+            rows[kind] += _decoded(kind, of_kind, decoder)
+            continue
+        for line, note in zip(of_kind, _decoded(kind, of_kind, _NOTE), strict=True):
+            notes.append(NoteLine(kind, note.id, note.time_stamped, line))
     return Contents(
         header=header,
-        detections=detections,
-        clock_samples=samples,
-        activity=activity,
+        detections=rows["detections"],
+        clock_samples=rows["clock_samples"],
+        activity=rows["activity"],
         notes=notes,
     )
 
 
-_DETECTION = msgspec.json.Decoder(Detection)
-_CLOCK_SAMPLE = msgspec.json.Decoder(ClockSample)
-_ACTIVITY = msgspec.json.Decoder(Activity)
+_DECODERS: "dict[str, msgspec.json.Decoder[Any]]" = {
+    "detections": msgspec.json.Decoder(Detection),
+    "clock_samples": msgspec.json.Decoder(ClockSample),
+    "activity": msgspec.json.Decoder(Activity),
+}
 _NOTE = msgspec.json.Decoder(Note)
 
-_TEXT_NUL = (b"\\u0000", b"\x00")
-"""PostgreSQL keeps no NUL in text."""
+_NUL = b"\\u0000"
+"""PostgreSQL keeps no NUL in text; the bytes of the frame are in `raw` all the same."""
 
 
 def _decoded(kind: str, lines: Sequence[bytes], decoder: "msgspec.json.Decoder[Any]") -> list[Any]:
     found = []
     for number, line in enumerate(lines, 1):
         try:
-            row = decoder.decode(line)
+            found.append(decoder.decode(line))
         except msgspec.DecodeError as error:
             raise BatchError(f"row {number} of {kind}: {error}") from error
-        if any(nul in line for nul in _TEXT_NUL):
-            raise BatchError(f"row {number} of {kind}: a NUL in text")
-        found.append(row)
     return found
 
 
-def values(row: msgspec.Struct, convert: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return a row's fields in order, those in `convert` passed through it."""
-    return tuple(
-        convert[name](value) if name in convert and value is not None else value
-        for name, value in zip(row.__struct_fields__, msgspec.structs.astuple(row), strict=True)
-    )
+def _without_nul(line: bytes) -> bytes:
+    """Return a row with the replacement character in the place of NUL."""
+    try:
+        return msgspec.json.encode(_replaced(msgspec.json.decode(line)))
+    except msgspec.DecodeError:
+        return line  # It is refused with its reason where its fields are read.
+
+
+def _replaced(value: Any) -> Any:  # noqa: ANN401  Whatever JSON holds.
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd")
+    if isinstance(value, list):
+        return [_replaced(each) for each in value]
+    if isinstance(value, dict):
+        return {_replaced(name): _replaced(each) for name, each in value.items()}
+    return value

@@ -1,28 +1,37 @@
 """Cells of CSV files that people open in spreadsheets.
 
-A text that begins with = + - @, a tab or a carriage return is run as a formula by spreadsheets; tag
-ids and labels come from the air. Such a text gets an apostrophe before it, which spreadsheets take
-as "this is text". Numbers are written as numbers. Source: OWASP, "CSV Injection".
+Spreadsheets run a text that begins with = + - @ as a formula, and tag ids and labels come from the
+air. Such a text gets an apostrophe before it, which spreadsheets take as "this is text". Line ends
+and tabs become a space, other control characters vanish: a row is one line. Numbers are written as
+numbers. Source: OWASP, "CSV Injection".
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-_FORMULA_BEGINS: Final = ("=", "+", "-", "@", "\t", "\r")
-_CSV_KEPT: Final = "\t\r\n"
+_FORMULA_BEGINS: Final = ("=", "+", "-", "@")
+_BECOME_SPACES: Final = "\t\r\n"
 
 
+@functools.lru_cache(maxsize=4096)
 def text(value: str) -> str:
-    """Return a text that no spreadsheet runs, without control characters but tab and line ends."""
+    """Return a text that is one line and that no spreadsheet runs."""
     if not value.isprintable():
-        value = "".join(each for each in value if each.isprintable() or each in _CSV_KEPT)
-    return f"'{value}" if value.startswith(_FORMULA_BEGINS) else value
+        value = "".join(
+            " " if each in _BECOME_SPACES else each
+            for each in value
+            if each.isprintable() or each in _BECOME_SPACES
+        )
+    return f"'{value}" if value.lstrip().startswith(_FORMULA_BEGINS) else value
 
 
 def cell(value: object) -> str | float:
     """Return a value as the project's CSV files write it: absent is empty, truth is yes or no."""
+    if isinstance(value, str):
+        return text(value)
     if value is None:
         return ""
     if isinstance(value, bool):

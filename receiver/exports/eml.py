@@ -79,7 +79,7 @@ def eml(metadata: Metadata, station: Station, coverage: Coverage, now_ns: int) -
     keywords = ET.SubElement(dataset, "keywordSet")
     _text(keywords, "keyword", "Occurrence")
     _text(keywords, "keywordThesaurus", "GBIF Dataset Type Vocabulary")
-    _licence(dataset, project.licence)
+    rights = ET.SubElement(ET.SubElement(dataset, "intellectualRights"), "para")
     if coverage.last:
         is_withheld = any(tag.coordinate_decimals is not None for tag in metadata.tags)
         where = "Around a station of automated radio telemetry"
@@ -96,6 +96,7 @@ def eml(metadata: Metadata, station: Station, coverage: Coverage, now_ns: int) -
     _text(gbif, "dateStamp", f"{published:%Y-%m-%dT%H:%M:%SZ}")
     _text(gbif, "hierarchyLevel", "dataset")
     ET.indent(root)
+    _licence(rights, project.licence)
     content: bytes = ET.tostring(root, encoding="UTF-8", xml_declaration=True)
     return content
 
@@ -121,11 +122,12 @@ def _person(element: ET.Element, metadata: Metadata) -> None:
     _text(element, "electronicMailAddress", contact.email)
 
 
-def _licence(dataset: ET.Element, licence: str) -> None:
-    para = ET.SubElement(ET.SubElement(dataset, "intellectualRights"), "para")
+def _licence(para: ET.Element, licence: str) -> None:
+    """Say the licence in the one form that GBIF reads by program: no white space more."""
     para.text = "This work is licensed under a "
     link = ET.SubElement(para, "ulink", {"url": LICENCE_URLS[licence]})
-    _text(link, "citetitle", _LICENCE_NAMES[licence]).tail = "."
+    _text(link, "citetitle", _LICENCE_NAMES[licence])
+    link.tail = "."
 
 
 def _covered(element: ET.Element, coverage: Coverage, where: str) -> None:

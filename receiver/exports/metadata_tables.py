@@ -16,10 +16,7 @@ from receiver.settings import Latitude, Longitude
 Text: TypeAlias = Annotated[str, Meta(max_length=2000)]
 Moment: TypeAlias = Annotated[
     str,
-    Meta(
-        pattern=r"^(\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?)?$",
-        description='A day or time in quotes, UTC unless it names a zone: "2026-04-28T09:15Z".',
-    ),
+    Meta(pattern=r"^(\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?)?$"),
 ]
 Metres: TypeAlias = Annotated[float, Meta(ge=1, le=500_000)]
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=9999)]
@@ -180,11 +177,12 @@ class Tag(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kingdom: Annotated[Text, Meta(description="Kingdom of the taxon.")] = "Animalia"
     sex: Annotated[Literal["", "male", "female"], Meta(description="Where it is known.")] = ""
     life_stage: Annotated[Text, Meta(description="When it was tagged: adult, juvenile…")] = ""
-    deployed_from: Annotated[Moment, Meta(description='When the tag was attached, "…" in UTC.')] = (
-        ""
-    )
+    deployed_from: Annotated[
+        Moment, Meta(description='When the tag was attached, in quotes, UTC: "2026-04-28T09:15Z".')
+    ] = ""
     deployed_until: Annotated[
-        Moment, Meta(description="When it fell off or the animal died; empty while it lasts.")
+        Moment,
+        Meta(description="When it fell off or the animal died, in quotes; empty while it lasts."),
     ] = ""
     deployed_latitude: Annotated[Latitude | None, Meta(description="Where it was attached.")] = None
     deployed_longitude: Annotated[Longitude | None, Meta(description="Where it was attached.")] = (

@@ -28,20 +28,26 @@ class Ports:
         self._numbers = mapped | {label: int(label) for label in labels if _is_number(label)}
         taken = set(self._numbers.values())
         free = (number for number in range(1, 10_000) if number not in taken)
-        self.assigned: dict[str, int] = {}
-        """Numbers that neither a label nor the metadata told."""
+        self._assigned: dict[str, int] = {}
+        self._used: set[str] = set()
         for label in labels:
             if label not in self._numbers:
-                self.assigned[label] = next(free)
-        self._numbers |= self.assigned
+                self._assigned[label] = next(free)
+        self._numbers |= self._assigned
 
     def number(self, link: str, antenna: str | None) -> int:
         """Return the port of an antenna, or of a link that has only one."""
-        return self._numbers[antenna or link]
+        label = antenna or link
+        self._used.add(label)
+        return self._numbers[label]
 
     def note(self) -> list[str]:
         """Return what the person who sends the files should know of numbers that nobody gave."""
-        told = ", ".join(f"{label} is {number}" for label, number in self.assigned.items())
+        told = ", ".join(
+            f"{label} is {number}"
+            for label, number in self._assigned.items()
+            if label in self._used
+        )
         return [f"ports that the metadata do not tell: {told}"] if told else []
 
 

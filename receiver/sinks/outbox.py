@@ -139,7 +139,6 @@ class _Reading:
     """One look at the store, in one transaction."""
 
     def __init__(self, connection: sqlite3.Connection, now_utc_ns: int) -> None:
-        connection.row_factory = sqlite3.Row
         self._connection = connection
         self._now_utc_ns = now_utc_ns
 
@@ -201,8 +200,10 @@ class _Reading:
         select = _SELECTS.get(kind) or (
             f"SELECT * FROM readable_{kind} WHERE {key} > ?1 ORDER BY {key} LIMIT ?2"  # noqa: S608  Our own names.
         )
-        for row in self._connection.execute(select, values):
-            yield row[key], _encode(_record(row))
+        cursor = self._connection.execute(select, values)
+        layout = _Layout([column[0] for column in cursor.description], key)
+        for row in cursor:
+            yield row[layout.key], _encode(layout.record(row))
 
 
 class _Piece:
@@ -222,18 +223,30 @@ class _Piece:
         self.lines.append(line)
 
 
-def _record(row: sqlite3.Row) -> dict[str, Any]:
-    """Return a row as it travels: names and units of the documentation, absent left out."""
-    record: dict[str, Any] = {}
-    for column in row.keys():  # noqa: SIM118  A Row yields values, not keys.
-        value = row[column]
-        if value is None or column == "import_id":
-            continue
-        name, convert = _CONVERSIONS.get(column, (column, None))
-        record[name] = value if convert is None else convert(value)
-    if record.get("time") == record.get("time_stamped"):
-        record.pop("time", None)
-    return record
+class _Layout:
+    """How the columns of one statement become a record: names and units of the documentation."""
+
+    def __init__(self, columns: Sequence[str], key: str) -> None:
+        self.key = columns.index(key)
+        self._fields = [
+            (place, *_CONVERSIONS.get(column, (column, None)))
+            for place, column in enumerate(columns)
+            if column not in ("time_ns", "import_id")
+        ]
+        self._times = None
+        if "time_ns" in columns:
+            self._times = columns.index("time_ns"), columns.index("time_stamped_ns")
+
+    def record(self, row: Sequence[Any]) -> dict[str, Any]:
+        """Return a row as it travels; absent is left out, and a time that was not corrected."""
+        record = {
+            name: row[place] if convert is None else convert(row[place])
+            for place, name, convert in self._fields
+            if row[place] is not None
+        }
+        if self._times is not None and row[self._times[0]] != row[self._times[1]]:
+            record["time"] = iso_utc(row[self._times[0]])
+        return record
 
 
 def _json(text: str) -> msgspec.Raw:
@@ -245,7 +258,6 @@ def _quality(code: int) -> str:
 
 
 _CONVERSIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
-    "time_ns": ("time", iso_utc),
     "time_stamped_ns": ("time_stamped", iso_utc),
     "recorded_at_ns": ("recorded_at", iso_utc),
     "sent_at_ns": ("sent_at", iso_utc),

@@ -34,9 +34,9 @@ class SinkInUseError(Exception):
 
 
 class Uploads:
-    """Runs every automatic sink; the daemon has one.
+    """Runs sinks side by side; the daemon has one, with its automatic sinks.
 
-    `note` writes to the store, through the writer thread: `lambda note: writer.note(note)`.
+    `note` writes to the store: `noted_by(writer.note)` in the daemon, else `notes_into(store)`.
     """
 
     def __init__(
@@ -44,17 +44,13 @@ class Uploads:
         sinks: Sequence[SinkSettings],
         store: Path,
         station_id: str,
-        note: Callable[[SinkNote], None],
+        note: Callable[[SinkNote], Awaitable[None]],
     ) -> None:
-        async def noted(each: SinkNote) -> None:
-            note(each)
-
         self._store = store
         self._kept: list[tuple[SinkRunner, Feed | None]] = []
         for settings in sinks:
-            if settings.automatic:
-                sink, feed = made(settings, station_id)
-                self._kept.append((SinkRunner(sink, settings, store, noted), feed))
+            sink, feed = made(settings, station_id)
+            self._kept.append((SinkRunner(sink, settings, store, note), feed))
 
     @property
     def statuses(self) -> list[SinkStatus]:
@@ -128,6 +124,15 @@ def lock(store: Path, sink: str) -> Iterator[None]:
                 f"{sink}: another process sends to this sink; is the station running?"
             ) from None
         yield
+
+
+def noted_by(note: Callable[[SinkNote], None]) -> Callable[[SinkNote], Awaitable[None]]:
+    """Return a way to write notes through the daemon's writer thread, which nobody waits for."""
+
+    async def noted(each: SinkNote) -> None:
+        note(each)
+
+    return noted
 
 
 def notes_into(store: Path) -> Callable[[SinkNote], Awaitable[None]]:

@@ -38,8 +38,11 @@ def check(path: Path, longest_s: float = STORE_CHECK_S) -> bool:
     try:
         connection = connect(path)
         try:
+            deadline = time.monotonic() + longest_s
             with _interrupted_after(connection, longest_s):
                 _check_indexes(path, connection)
+                if time.monotonic() > deadline:
+                    return False
                 (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         finally:
             connection.close()
@@ -108,8 +111,6 @@ def _interrupted_after(connection: sqlite3.Connection, longest_s: float) -> Iter
             connection.interrupt()
             left_s = _INTERRUPT_EVERY_S  # One that came between two statements had no effect.
 
-    deadline = time.monotonic() + longest_s
-    connection.set_progress_handler(lambda: time.monotonic() > deadline, 20_000)
     interrupter = threading.Thread(target=interrupt, name="store-check-limit", daemon=True)
     interrupter.start()
     try:

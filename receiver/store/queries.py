@@ -10,6 +10,7 @@ import msgspec
 
 from receiver.confidence import (
     CONFIDENCES,
+    NO_RUN,
     NOT_SORTED,
     Confidence,
     at_least,
@@ -17,10 +18,16 @@ from receiver.confidence import (
     of_unsorted,
 )
 from receiver.store.errors import StoreError, StoreMissingError
+from receiver.store.redecoded import STILL_UNKNOWN, verdicts
+from receiver.store.schema import CLOCK_QUALITIES
+from receiver.store.true_hours import SampledClock, TrueHours
+from receiver.unknown_shapes import shape
 from receiver.whereabouts import StoredFix, Whereabouts
 
 _FIRST_RELAY_S = dt.datetime(2018, 1, 1, tzinfo=dt.UTC).timestamp()
 _DAY_S = 86_400
+_GOOD_CLOCKS = frozenset(("pps", "gps", "ntp"))
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  Text of UTC is made from it, and quickly.
 
 DETECTION_KEYS = (
     "seq",
@@ -139,22 +146,27 @@ class Reader:
             }
 
     def activity(self, wanted: DetectionFilter) -> Iterator[dict[str, Any]]:
-        """Yield hours listened, one row an hour, link and antenna, silent hours included."""
+        """Yield hours listened, one row an hour, link and antenna, silent hours included.
+
+        Hours that were counted by a wrong clock are moved to where they belong, to the nearest.
+        """
         since_ns, until_ns = wanted.since_utc_ns, wanted.until_utc_ns
-        where, values = _where(
-            ("hour_utc_s + 3600 > ?", None if since_ns is None else since_ns // 10**9),
-            ("hour_utc_s < ?", None if until_ns is None else until_ns // 10**9),
-            ("antenna = ?", wanted.antenna),
-        )
+        where, values = _where(("antenna = ?", wanted.antenna))
+        true_hours = self._true_hours()
         hours: dict[tuple[int, str, str], dict[str, Any]] = {}
         for row in self.connection.execute(
             f"SELECT * FROM activity{where} ORDER BY hour_utc_s, link, antenna", values
         ):
-            key = (row["hour_utc_s"], row["link"], row["antenna"])
+            hour_utc_s = true_hours.of(row["session"], row["hour_utc_s"])
+            if since_ns is not None and hour_utc_s + 3600 <= since_ns // 10**9:
+                continue
+            if until_ns is not None and hour_utc_s >= until_ns // 10**9:
+                continue
+            key = (hour_utc_s, row["link"], row["antenna"])
             hour = hours.setdefault(
                 key,
                 {
-                    "hour": iso_utc(row["hour_utc_s"] * 10**9),
+                    "hour": iso_utc(hour_utc_s * 10**9),
                     "station": self.station_id,
                     "link": row["link"],
                     "antenna": row["antenna"] or None,
@@ -172,7 +184,17 @@ class Reader:
                 hour["noise_dbm"] = row["noise_dbm"]
             for reason, count in json_or_empty(row["rejects"]).items():
                 hour["rejects"][reason] = hour["rejects"].get(reason, 0) + count
-        yield from hours.values()
+        for key in sorted(hours):
+            yield hours[key]
+
+    def _true_hours(self) -> TrueHours:
+        return TrueHours(
+            SampledClock(row[0], row[1], row[2], CLOCK_QUALITIES[row[3]] in _GOOD_CLOCKS)
+            for row in self.connection.execute(
+                "SELECT text, mono_ns, utc_ns, clock FROM clock_samples"
+                " JOIN texts ON texts.id = boot"
+            )
+        )
 
     def counts(self) -> dict[str, int]:
         """Return how many rows each table of records holds."""
@@ -223,13 +245,39 @@ class Reader:
         ]
 
     def unknown_frames(self) -> list[dict[str, Any]]:
-        """Return the kept unknown frames by link and reason, with how many and the newest one."""
-        return [
-            dict(row) | {"raw": row["raw"].hex()}
-            for row in self.connection.execute(
-                "SELECT link, reason, count(*) AS kept, raw, max(id) FROM readable_unknown_frames"
-                " GROUP BY link, reason ORDER BY kept DESC"
+        """Return the kept unknown frames by link, reason and shape, the most frequent first.
+
+        Each with how many there are and the newest one. Those that a newer decoder has read since
+        are left out.
+        """
+        groups: dict[tuple[str, str, str], dict[str, Any]] = {}
+        for link, reason, raw in self.connection.execute(
+            f"SELECT link, reason, raw FROM readable_unknown_frames WHERE {STILL_UNKNOWN}"
+            " ORDER BY id"
+        ):
+            key = (link, reason, shape(raw))
+            group = groups.setdefault(
+                key, {"link": link, "reason": reason, "shape": key[2], "kept": 0}
             )
+            group["kept"] += 1
+            group["raw"] = raw.hex()
+        return sorted(groups.values(), key=lambda group: -group["kept"])
+
+    def radios(self) -> list[dict[str, Any]]:
+        """Return for each link and antenna what its radio last said that it is."""
+        return [
+            {"link": link, "antenna": antenna, **_named(msgspec.json.decode(body))}
+            for link, antenna, body, _ in self.connection.execute(
+                "SELECT link, antenna, body, max(id) FROM readable_events"
+                " WHERE kind = 'RadioInfo' GROUP BY link, antenna ORDER BY link, antenna"
+            )
+        ]
+
+    def verdicts(self, seq: int) -> list[dict[str, Any]]:
+        """Return what newer decoders said of the raw bytes of a detection."""
+        return [
+            {"decoder": each.decoder, "read_at": iso_utc(each.read_utc_ns), **each.verdict}
+            for each in verdicts(self.connection, seq)
         ]
 
     def whereabouts(self) -> Whereabouts:
@@ -289,7 +337,8 @@ class Reader:
             "station": self.station_id,
             "id_legal": id_legal,
             "confidence": confidence,
-            "confidence_reason": reason or NOT_SORTED,
+            "confidence_reason": reason
+            or (NO_RUN if row["protocol"] == "coded-id" else NOT_SORTED),
             "recorded_at": None if recorded_ns is None else iso_utc(recorded_ns),
             "recorded_at_quality": _recorded_at_quality(recorded_ns, row["time_ns"]),
             "latitude": position and round(position.latitude, 7),
@@ -304,9 +353,12 @@ class Reader:
 
 def iso_utc(utc_ns: int) -> str:
     """Return a time as ISO 8601 UTC with microseconds and Z; fractions of a µs are cut off."""
-    seconds, rest_ns = divmod(utc_ns, 10**9)
-    moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest_ns // 1000:06d}Z"
+    moment = _EPOCH + dt.timedelta(microseconds=utc_ns // 1000)
+    return f"{moment.isoformat(timespec='microseconds')}Z"
+
+
+def _named(radio: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": radio.get("name"), "firmware": radio.get("firmware")}
 
 
 def json_or_empty(text: str | None) -> Mapping[str, Any]:

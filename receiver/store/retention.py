@@ -99,6 +99,11 @@ def prune(store: Store, retention: Retention, at_most: int = PRUNE_CHUNK_ROWS) -
             f"DELETE FROM {head.table} WHERE {_KEYS[head.table]} <= ?", (head.last_key,)
         ).rowcount
         connection.execute(
+            "DELETE FROM redecoded WHERE kept_in = ? AND id <= ?", (head.table, head.last_key)
+        )
+        if head.table == "detections":
+            _forget_runs(connection, head.last_key, at_most)
+        connection.execute(
             "INSERT INTO rows_pruned (kept_in, acknowledged, unacknowledged) VALUES (?, ?, ?)"
             " ON CONFLICT (kept_in) DO UPDATE SET"
             " acknowledged = acknowledged + excluded.acknowledged,"
@@ -106,6 +111,19 @@ def prune(store: Store, retention: Retention, at_most: int = PRUNE_CHUNK_ROWS) -
             (head.table, *((rows, 0) if is_acknowledged else (0, rows))),
         )
     return Pruned(head.table, rows, is_acknowledged)
+
+
+def _forget_runs(connection: sqlite3.Connection, last_seq: int, at_most: int) -> None:
+    """Delete what says to which runs deleted detections belonged, and the oldest runs themselves.
+
+    A run goes when it ended before the first detection that is kept.
+    """
+    connection.execute("DELETE FROM detection_runs WHERE seq <= ?", (last_seq,))
+    connection.execute(
+        "DELETE FROM runs WHERE id IN (SELECT id FROM runs ORDER BY id LIMIT ?) AND last_utc_ns <"
+        " coalesce((SELECT utc_ns FROM detections ORDER BY seq LIMIT 1), last_utc_ns + 1)",
+        (at_most,),
+    )
 
 
 def _oldest_acknowledged(

@@ -283,10 +283,15 @@ def _unknown(_: Interning, record: Record) -> Row:
     return (record.reason, record.raw[:MAX_RAW_BYTES])
 
 
-def _event(record: Record) -> Row:
-    """Return the row of a rarer record: its kind and its fields as JSON, the raw bytes beside."""
+def event_body(record: Record) -> str:
+    """Return a rarer record's fields as a row of `events` has them: JSON, absent left out."""
     fields = msgspec.structs.asdict(record)
-    raw = fields.pop("raw", b"")
-    fields.pop("antenna", None)
+    for name in ("raw", "antenna"):
+        fields.pop(name, None)
     told = {name: value for name, value in fields.items() if value is not None}
-    return (type(record).__name__, _encode_json(told).decode(), _raw(raw))
+    return _encode_json(told).decode()
+
+
+def _event(record: Record) -> Row:
+    """Return the row of a rarer record: its kind, its fields, the raw bytes beside."""
+    return (type(record).__name__, event_body(record), _raw(getattr(record, "raw", b"")))

@@ -14,7 +14,7 @@ from sqlite_utils.migrations import Migrations
 
 from protocols.records import Integrity
 from receiver.arrivals import ClockQuality
-from receiver.store import migration_corrected_times, migration_runs
+from receiver.store import migration_corrected_times, migration_redecoded, migration_runs
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -295,6 +295,12 @@ def m004_outbox(db: "Database") -> None:
 def m005_runs(db: "Database") -> None:
     """Note runs, and which detections belong to each."""
     migration_runs.m005(db, _READABLE_COLUMNS, _qualities(), _execute_each)
+
+
+@migrations()
+def m006_redecoded(db: "Database") -> None:
+    """Note what newer decoders make of kept raw bytes."""
+    migration_redecoded.m006(db)
 
 
 def _execute_each(db: "Database", statements: str) -> None:

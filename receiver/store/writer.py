@@ -179,7 +179,7 @@ class Writer:
     def _write_first_half(self, batch: Batch) -> None:
         """Let little room take what it can; `on_durable` still waits for all of the batch."""
         half = len(batch.arrivals) // 2
-        self._write_until_done(Batch(batch.arrivals[:half]))
+        self._write_until_done(Batch(batch.arrivals[:half], runs=batch.runs))
         batch.arrivals = batch.arrivals[half:]
 
     def _write(self, batch: Batch) -> None:

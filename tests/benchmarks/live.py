@@ -2,11 +2,11 @@
 
 Run: .venv/bin/python tests/benchmarks/live.py [--seconds 60] [--radios 12]
 
-Three processes: this one, the station (`live_station.py`: the daemon itself, with one task more,
-which sleeps 10 ms at a time and notes by how much it was late), and the radios (`live_radios.py`:
-pseudo-terminals that print the simulator's `saturation` scenario, a line at a time). CPU time and
-memory are the station's own, from /proc. What was sent and what is in the store are compared line
-by line.
+Three processes: this one, the station (`saturated_station.py`: the daemon itself, with one task
+more, which sleeps 10 ms at a time and notes by how much it was late), and the radios
+(`saturated_radios.py`: pseudo-terminals that print the simulator's `saturation` scenario, a line at
+a time). CPU time and memory are the station's own, from /proc. What was sent and what is in the
+store are compared line by line.
 """
 
 import argparse
@@ -19,9 +19,9 @@ from collections import Counter
 from pathlib import Path
 
 import msgspec
-from live_radios import Told
 from process_numbers import ProcessNumbers, numbers_of
 from report import print_report
+from saturated_radios import Told
 
 from receiver.limits import LONGEST_LOOP_STALL_S
 from receiver.store.queries import Reader
@@ -50,7 +50,7 @@ def measure(radios: int, seconds: float, folder: Path) -> Measured:
     store = folder / "live.db"
     radios_command: list[str | Path] = [
         sys.executable,
-        script.with_name("live_radios.py"),
+        script.with_name("saturated_radios.py"),
         f"{radios}",
         f"{seconds}",
     ]
@@ -69,7 +69,7 @@ def measure(radios: int, seconds: float, folder: Path) -> Measured:
         }
         station_command: list[str | Path] = [
             sys.executable,
-            script.with_name("live_station.py"),
+            script.with_name("saturated_station.py"),
             msgspec.json.encode(settings).decode(),
         ]
         with subprocess.Popen(station_command, stdout=subprocess.PIPE, text=True) as station:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from c_programs import FIRMWARE, compiled
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -33,26 +34,8 @@ from protocols.station_link.bodies import (
 from protocols.station_link.decoder import StationLinkDecoder
 from protocols.station_link.frames import Frame, build_frame, parse_body, parse_frame
 
-ROOT = Path(__file__).parents[2]
-FIRMWARE = ROOT / "deploy" / "firmware"
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsanitize=address,undefined")
-RECOVER = ("-fno-sanitize-recover=all",)
 SERIAL, MQTT = 0, 1
 AMPLE = 8192
-
-
-def compiled(source: Path, folder: Path, *options: str) -> Path:
-    """Return the program that the system's C compiler makes of `source`, sanitizers in it."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler: sudo apt-get install gcc")
-    program = folder / source.stem
-    subprocess.run(
-        [compiler, *STRICT, *RECOVER, *options, "-I", FIRMWARE, source, "-o", program],
-        check=True,
-        timeout=60,
-    )
-    return program
 
 
 @pytest.fixture(scope="module")

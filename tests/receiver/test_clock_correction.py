@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.records import Detection, Relay
+from receiver.activity import Activity, LinkActivity
 from receiver.arrivals import Arrival, ClockQuality, Source
 from receiver.clock import Clock
+from receiver.links.intake import LinkStatus
 from receiver.references import FIRST_POSSIBLE_NS, LAST_POSSIBLE_NS
 from receiver.store.database import Store
 from receiver.store.queries import DetectionFilter, Reader, iso_utc
@@ -48,7 +50,7 @@ class Machine:
             utc_ns=lambda: self.mono_ns + self._offset_ns,
             mono_ns=lambda: self.mono_ns,
             quality=lambda: self.quality,
-            boot=f"boot-{self._boots}",
+            boot=f"{self._boots:08x}-0000-4000-8000-000000000000",
         )
 
     def sets_its_clock(self, *, wrong_by_s: float = 0.0) -> None:
@@ -339,6 +341,24 @@ def test_a_receiver_corrects_an_undisciplined_clock_once_an_hour(machine: Machin
     assert reasons.count("gpsd") == 3
 
 
+def test_a_disciplined_clock_takes_no_sample_of_a_receiver(machine: Machine) -> None:
+    machine.is_in_sync()
+    machine.clock.take_samples()
+    gps_reports(machine, 60)
+    assert "gpsd" not in [sample.reason for sample in machine.clock.take_samples()]
+
+
+def test_a_receiver_that_was_away_has_to_run_evenly_again(machine: Machine) -> None:
+    machine.is_in_sync()
+    gps_reports(machine, 20)
+    machine.passes(61)
+    gps_reports(machine, 1)
+    machine.passes(1)
+    assert machine.clock.stamp().clock == "ntp"
+    gps_reports(machine, 10)
+    assert machine.clock.stamp().clock == "gps"
+
+
 def test_a_receiver_that_agrees_vouches_for_the_clock_for_a_minute(machine: Machine) -> None:
     machine.quality = "ntp"
     gps_reports(machine, 20)
@@ -409,6 +429,69 @@ def test_a_relay_that_lives_in_another_time_is_marked_and_kept(
     assert row["time"] == iso_utc(TRUE_START_NS)
     assert row["recorded_at"] == iso_utc(round(recorded_s * S))
     assert row["recorded_at_quality"] == quality
+
+
+class Listening:
+    """The hours that a daemon on this machine counts."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._status = LinkStatus("ch1")
+        self._activity = Activity(machine.clock.stamp().utc_ns, machine.clock.boot)
+        self._counts = LinkActivity(self._status, iter(["north"]))
+        self._activity.add(self._counts)
+
+    def hears(self) -> None:
+        """End an hour that is over, count a frame, and store the hour so far."""
+        self.keeps_hour()
+        self._counts.of("north").frames += 1
+        self.keeps_hour()
+
+    def keeps_hour(self) -> None:
+        """Store the hour so far."""
+        now_ns = self._machine.clock.stamp().utc_ns
+        self._machine.keeps_samples()
+        with self._machine.store.transaction():
+            for row in self._activity.rows(now_ns):
+                self._machine.store.put_activity(row)
+
+
+def hours(machine: Machine, **wanted: int) -> dict[str, int]:
+    """Return the frames of each hour."""
+    with Reader(machine.store.path) as reader:
+        found = list(reader.activity(DetectionFilter(**wanted)))  # type: ignore[arg-type]
+    return {hour["hour"][:13]: hour["frames"] for hour in found}
+
+
+def test_hours_listened_with_a_wrong_clock_are_moved_to_where_they_belong(
+    machine: Machine,
+) -> None:
+    machine.boots(wrong_by_s=-400 * DAY_S)
+    listening = Listening(machine)
+    for _ in range(3):
+        listening.hears()
+        machine.passes(3600)
+    assert set(hours(machine)) == {"2025-12-11T08", "2025-12-11T09", "2025-12-11T10"}
+    machine.is_in_sync()
+    listening.hears()
+    assert hours(machine) == {
+        "2027-01-15T08": 1,
+        "2027-01-15T09": 1,
+        "2027-01-15T10": 1,
+        "2027-01-15T11": 1,
+    }
+    since_ns = TRUE_START_NS + 3 * 3600 * S
+    assert set(hours(machine, since_utc_ns=since_ns)) == {"2027-01-15T11"}
+    assert set(hours(machine, until_utc_ns=TRUE_START_NS + 3600 * S)) == {"2027-01-15T08"}
+
+
+def test_hours_of_a_boot_that_never_was_right_stay_where_they_are(machine: Machine) -> None:
+    machine.boots(wrong_by_s=-400 * DAY_S)
+    Listening(machine).hears()
+    machine.boots(wrong_by_s=0)
+    machine.is_in_sync()
+    Listening(machine).hears()
+    assert set(hours(machine)) == {"2025-12-11T08", "2027-01-15T08"}
 
 
 STEPS = st.lists(

@@ -212,6 +212,7 @@ async def test_a_store_that_cannot_be_opened_does_not_keep_the_station_from_bein
     running = asyncio.create_task(made.run())
     await until(lambda: "READY=1" in systemd.told())
     assert made.writer.state != "opening"
+    await until(lambda: made.writer.attempts >= 3)  # It tries on, which is no standstill.
     made.stop()
     await running
 

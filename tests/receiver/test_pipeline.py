@@ -213,7 +213,11 @@ def test_a_new_hour_begins_its_own_counts() -> None:
     assert [(row.hour_utc_s, row.detections) for row in (before, after)] == [(3_600, 3), (7_200, 1)]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,  # Each example makes a store on a disk that others use too.
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(chunks=st.lists(st.binary(max_size=200), max_size=20))
 def test_any_bytes_end_as_rows_or_counters(tmp_path: Path, chunks: list[bytes]) -> None:
     async def feed() -> None:

@@ -104,6 +104,16 @@ def test_opposite_ends_of_the_world_and_the_same_place_give_a_position() -> None
     assert on_the_way(12, 34, 12, 34, 0.5) == (12, 34)
 
 
+def test_fixes_that_come_out_of_order_are_put_in_order() -> None:
+    late = Track([fix(100, 50.02, 8, 7), fix(0, 50, 8, 3), fix(50, 50.01, 8, 5)])
+    latitude, _, error_m = at(late, 25)
+    assert latitude == pytest.approx(50.005)
+    in_order = Track([fix(0, 50, 8, 3), fix(50, 50.01, 8, 5), fix(100, 50.02, 8, 7)])
+    assert error_m == at(in_order, 25)[2]
+    late.add(fix(25, 60, 8))
+    assert at(late, 25)[0] == pytest.approx(60)
+
+
 def test_no_fix_is_no_position() -> None:
     assert Track([]).at(START_NS) is None
 

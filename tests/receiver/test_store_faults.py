@@ -69,6 +69,21 @@ def test_a_store_whose_nth_call_fails_has_all_of_a_batch_or_nothing(
     assert call > 30
 
 
+def test_when_not_even_the_rollback_works_the_first_fault_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.db"
+    with failing(monkeypatch, Faults(10**9)) as faults, Store.open(path) as store:
+        faults.fail_from(faults.calls + 1, calls=10**9)
+        with pytest.raises(sqlite3.OperationalError, match="BEGIN"):
+            store.append([numbered(1)])
+        faults.fail_from(faults.calls + 2, calls=10**9)
+        with pytest.raises(sqlite3.OperationalError, match="SELECT"):
+            store.append([numbered(1)])
+        faults.fail_from(10**9)
+    assert stored(path) == []
+
+
 @pytest.mark.parametrize(
     ("code", "in_a_row"), [*((code, 1) for code in CODES), ("SQLITE_IOERR_FSYNC", 3)]
 )

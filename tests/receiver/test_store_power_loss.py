@@ -10,7 +10,7 @@ def test_every_cut_of_the_log_leaves_a_sound_beginning(tmp_path: Path) -> None:
     commits = loaded_store(path, log_bytes=90_000)
     seen: set[int] = set()
     cuts = check_cuts(path, commits, step=2048, on_cut=seen.add)
-    assert cuts > 150
+    assert cuts > 100
     assert {0, len(commits) - 1} < seen  # nothing of the log, all of it, and commits between
 
 

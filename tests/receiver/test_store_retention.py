@@ -197,6 +197,34 @@ def test_a_row_that_a_sink_sends_stays_until_its_far_end_has_it(path: Path) -> N
         assert reader.counts()["pulses"] == 15
 
 
+def test_what_is_noted_of_deleted_rows_goes_with_them(path: Path) -> None:
+    with Store.open(path) as store:
+        store.append(numbers(range(1, 101)))
+        with store.transaction() as connection:
+            connection.executemany(
+                "INSERT INTO redecoded (kept_in, id, decoder, read_utc_ns, verdict)"
+                " VALUES (?, ?, 'ctt/2', 1, '{}')",
+                [(table, key) for table in ("detections", "pulses") for key in (70, 71)],
+            )
+            for run, (first, last) in enumerate(((1, 40), (41, 60), (30, 90)), start=1):
+                connection.execute(
+                    "INSERT INTO runs (protocol, tag, place, first_utc_ns, last_utc_ns, detections,"
+                    " verified, confidence, reason) VALUES ('ctt-434', 1, '', ?, ?, 1, 1, 0, '')",
+                    (AT_NS + first * 10**9, AT_NS + last * 10**9),
+                )
+                connection.executemany(
+                    "INSERT OR IGNORE INTO detection_runs (seq, run) VALUES (?, ?)",
+                    [(seq, run) for seq in range(first, last + 1)],
+                )
+        acknowledge(store, motus=70)
+        prune_all(store, ONE_SINK)
+        members = store.connection.execute("SELECT min(seq), count(*) FROM detection_runs")
+        assert members.fetchone() == (71, 20)
+        assert store.connection.execute("SELECT id FROM runs").fetchall() == [(3,)]
+        verdicts = store.connection.execute("SELECT kept_in, id FROM redecoded ORDER BY 1, 2")
+        assert verdicts.fetchall() == [("detections", 71), ("pulses", 70), ("pulses", 71)]
+
+
 def test_the_owners_settings_are_told_in_megabytes() -> None:
     assert retention_of(StoreSettings()) == Retention()
     assert retention_of(StoreSettings(max_size_mb=500, delete_unacknowledged=True), ("a",)) == (

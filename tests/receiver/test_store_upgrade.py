@@ -87,15 +87,16 @@ def test_an_upgraded_store_is_built_like_a_new_one(tmp_path: Path, version: Path
     assert structure(tmp_path / "old.db") == structure(tmp_path / "new.db")
 
 
-@pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.stem)
+@pytest.mark.parametrize(
+    "every", [5, pytest.param(1, marks=pytest.mark.soak)], ids=["some", "every"]
+)
 def test_an_upgrade_that_fails_at_any_point_is_done_by_the_next_opening(
-    tmp_path: Path, version: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:
-    call, failed = 0, True
+    call, failed = 1, True
     while failed:
-        call += 1
         path = tmp_path / f"{call}.db"
-        store_of(version, path)
+        store_of(VERSIONS[0], path)
         with failing(monkeypatch, Faults(call)) as faults, contextlib.suppress(StoreError):
             Store.open(path).close()
         failed = faults.failed > 0
@@ -105,4 +106,5 @@ def test_an_upgrade_that_fails_at_any_point_is_done_by_the_next_opening(
         assert is_sound(path)
         with Reader(path) as reader:
             assert [row["seq"] for row in reader.detections(DetectionFilter())] == [1, 3, 4]
-    assert call > 5
+        call += every
+    assert call > 20

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from receiver.activity import Activity
 from receiver.clock import Clock
 from receiver.escalation import Escalation
+from receiver.expectation import Expectation
 from receiver.limits import SILENT_AGAIN_S, SILENT_ALARM_S, SILENT_RESET_S
 from receiver.links.backoff import Backoff
 from receiver.links.intake import LinkState, LinkStatus
@@ -295,6 +296,79 @@ async def test_a_link_on_no_bus_is_called_out_without_a_reset() -> None:
     assert [line["event"] for line in told] == ["radio stays silent"]
 
 
+class Heard:
+    """A link of which something is expected every ten minutes."""
+
+    def __init__(self, within_s: float = 600.0) -> None:
+        self.status = LinkStatus("ch1")
+        self.status.state = LinkState.QUIET
+        self.now_s = 0.0
+        self.reopened_at: list[float] = []
+        self.expectation = Expectation(
+            self.status, within_s, lambda: self.reopened_at.append(self.now_s)
+        )
+
+    def passes(self, seconds: float) -> list[str]:
+        """Look every ten seconds for so long; return what was told."""
+        until_s = self.now_s + seconds
+        with capture_logs() as told:
+            while self.now_s < until_s:
+                self.expectation.look(self.now_s)
+                self.now_s += 10
+        return [line["event"] for line in told]
+
+    def hears(self) -> None:
+        """Hear something now."""
+        self.status.heard(round(self.now_s * 1e9) + 1)
+
+
+def test_a_radio_that_is_not_heard_for_too_long_is_silent_and_opened_again_every_minute() -> None:
+    radio = Heard()
+    radio.hears()
+    assert radio.passes(600) == []
+    assert radio.passes(130) == ["radio silent"]
+    assert radio.status.state is LinkState.SILENT
+    assert "600 s" in (radio.status.reason or "")
+    assert radio.reopened_at == [600, 660, 720]
+    radio.hears()
+    assert radio.passes(20) == ["radio heard again"]
+    assert str(radio.status.state) == "hearing"
+    assert radio.status.reason is None
+
+
+def test_a_radio_that_was_never_heard_is_missed_too() -> None:
+    assert Heard().passes(700) == ["radio silent"]
+
+
+def test_opening_a_silent_radio_again_does_not_make_it_heard() -> None:
+    radio = Heard()
+    radio.passes(700)
+    radio.status.state = LinkState.QUIET  # What a link is that was just opened.
+    radio.passes(10)
+    assert radio.status.state is LinkState.SILENT
+
+
+def test_a_silent_radio_whose_port_vanishes_for_a_moment_is_silent_still() -> None:
+    radio = Heard()
+    assert radio.passes(700) == ["radio silent"]
+    radio.status.state = LinkState.FAILED  # A reset on USB takes it away.
+    radio.passes(10)
+    radio.status.state = LinkState.QUIET
+    radio.passes(10)
+    assert radio.status.state is LinkState.SILENT
+
+
+def test_nothing_is_expected_of_a_link_that_is_not_open_nor_where_the_owner_expects_nothing() -> (
+    None
+):
+    radio = Heard()
+    radio.status.state = LinkState.FAILED
+    assert radio.passes(7000) == []
+    radio.status.state = LinkState.QUIET
+    assert radio.passes(590) == []
+    assert Heard(within_s=0).passes(100_000) == []
+
+
 class Station:
     """Serial links with a real pipeline and store, on a loop whose time a test moves on."""
 
@@ -425,6 +499,44 @@ async def test_a_dongle_that_unplugs_every_30_s_is_found_each_time_and_never_ham
     radio.unplug()
     await until(lambda: len(station.waits) == 9)
     assert station.waits[-1] == 1
+
+
+async def test_a_mute_dongle_of_which_nothing_is_heard_is_opened_again_and_reset(
+    station: Station, plug_in: PlugIn, until: Until
+) -> None:
+    radio = plug_in()
+    settings = link("ch1", radio.device, talk="never", silent_after=600)
+    await station.supervision.change([settings])
+    await until(lambda: station.supervision.statuses and station.status.opened)
+    radio.say(BEEP)
+    await until(lambda: station.pipeline.heard.detections == 1)
+    (supervised,) = station.supervision._links
+    opened = 1
+    while not station.resets:
+        before_s = supervised.expectation._reopened_s
+        await station.supervision.look(station.now_s())
+        if supervised.expectation._reopened_s != before_s:
+            opened += 1
+            await until(lambda: station.status.opened == opened)  # noqa: B023  Called at once.
+        station.passes(30)
+    assert station.status.opened >= 3
+    assert station.resets == 1
+    assert station.supervision.dead() == []
+    radio.say(BEEP)
+    await until(lambda: station.pipeline.heard.detections == 2)
+    await station.supervision.look(station.now_s())
+    assert station.status.state is LinkState.HEARING
+    assert station.supervision.alarms == []
+
+
+async def test_a_link_that_cancels_itself_is_no_busy_loop(links: Links, until: Until) -> None:
+    async def cancels_itself() -> None:
+        raise asyncio.CancelledError
+
+    links.ends_of["ch1"] = cancels_itself
+    await links.supervision.change([link("ch1")])
+    await until(lambda: "ch1" in links.made and links.runner("ch1").runs >= 2)
+    assert links.supervision.statuses[0].state is LinkState.FAILED
 
 
 async def test_a_link_that_is_restarted_goes_on_counting_its_hour(

@@ -6,7 +6,7 @@ import pytest
 
 from simulator.play import play_at_once
 from simulator.scenario import Scenario, ScenarioError, all_generations, quiet_marsh, scenario
-from simulator.truth import Reception, Transmission, TruthRow, truth_schema
+from simulator.truth import Receiver, Reception, Transmission, TruthRow, truth_schema
 from simulator.truth_file import TruthFile, read_truth
 from simulator.world import Emission, World
 
@@ -41,7 +41,7 @@ def test_every_reception_is_of_a_transmission_told_before(tmp_path: Path) -> Non
         if isinstance(row, Transmission):
             assert row.relays is None or row.relays in sent
             sent[row.number] = row
-        else:
+        elif isinstance(row, Reception):
             assert row.heard_at_unix_s > sent[row.transmission].sent_at_unix_s
     assert len(sent) > 100
 
@@ -71,10 +71,22 @@ def test_a_relayed_beep_leads_back_to_its_tag(tmp_path: Path) -> None:
         assert row.packet.startswith(sent[row.relays].sender)
 
 
-def test_the_schema_names_both_kinds_of_row() -> None:
+def test_the_schema_names_every_kind_of_row() -> None:
     kinds = truth_schema()["anyOf"]
-    assert len(kinds) == 2
-    assert {"Transmission", "Reception"} == set(truth_schema()["$defs"])
+    assert len(kinds) == 4
+    assert {"Receiver", "Transmission", "Reception", "OutOfReach"} == set(truth_schema()["$defs"])
+
+
+def test_the_receivers_are_told_first(tmp_path: Path) -> None:
+    rows = witnessed(quiet_marsh(), tmp_path / "truth.jsonl", Taking())
+    first = rows[:4]
+    assert [row.receiver for row in first if isinstance(row, Receiver)] == [
+        "north",
+        "south",
+        "nodes",
+        "3796F5",
+    ]
+    assert not any(isinstance(row, Receiver) for row in rows[4:])
 
 
 def test_a_broken_line_is_named_by_file_and_number(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """The radios of `live.py`, a process of their own.
 
-Run by it: live_radios.py RADIOS SECONDS; RADIOS is 12 at most. Prints the devices as JSON, waits
-for a line on stdin, prints what the simulator's `saturation` scenario says, each line at its time,
-then tells what went out (`Told`), and keeps the ports until stdin ends.
+Run by it: saturated_radios.py RADIOS SECONDS; RADIOS is 12 at most. Prints the devices as JSON,
+waits for a line on stdin, prints what the simulator's `saturation` scenario says, each line at its
+time, then tells what went out (`Told`), and keeps the ports until stdin ends.
 """
 
 import gc

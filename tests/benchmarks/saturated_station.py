@@ -1,7 +1,7 @@
 """The station of `live.py`, a process of its own: the daemon, and one task that sees it stall.
 
-Run by it: live_station.py SETTINGS (JSON). Prints a line when every link is open, and after SIGTERM
-the longest stall of its loop in seconds.
+Run by it: saturated_station.py SETTINGS (JSON). Prints a line when every link is open, and after
+SIGTERM the longest stall of its loop in seconds.
 """
 
 import asyncio
