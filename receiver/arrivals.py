@@ -18,7 +18,7 @@ where the file claims a good clock, `unsynchronised` where it says otherwise, `i
 the time cannot be."""
 
 
-class Stamp(msgspec.Struct, frozen=True):
+class Stamp(msgspec.Struct, frozen=True, gc=False):
     """When a record arrived."""
 
     utc_ns: int
@@ -51,7 +51,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         return dict(self.antennas).get(radio, radio)
 
 
-class Arrival(msgspec.Struct, frozen=True):
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """One record, where it came from, and when."""
 
     record: Record

@@ -130,7 +130,6 @@ class CodedIdListener:
         self._slice_s = slice_s
         self._most_waiting = most_waiting
         self._busy_s = busy_s
-        self._books: CodeBooks | None = None
         self._tags = TagListInUse()
         self._antennas: dict[tuple[str, str | None], _Antenna] = {}
         self._numbers = itertools.count(1)
@@ -145,6 +144,10 @@ class CodedIdListener:
     def is_decoding(self) -> bool:
         """Whether there is a tag list."""
         return self._books is not None
+
+    @property
+    def _books(self) -> CodeBooks | None:
+        return self._tags.books
 
     @property
     def open_runs(self) -> int:
@@ -176,7 +179,6 @@ class CodedIdListener:
             self.finish()
             for antenna in self._antennas.values():
                 antenna.decoder = None
-        self._books = self._tags.books
         for antenna in self._antennas.values():
             self._retune(antenna)
 
@@ -288,7 +290,7 @@ class CodedIdListener:
         if self._waiting:
             self._work_handle = loop.call_soon(self._work)
         elif self._tick_handle is None:
-            self._tick_handle = loop.calllater(_TICK_S, self._tick)
+            self._tick_handle = loop.call_later(_TICK_S, self._tick)
 
     def _search(self, until_s: float) -> None:
         """Search what waits, each antenna a little in its turn, until a moment of `busy_s`."""
@@ -317,7 +319,7 @@ class CodedIdListener:
             and (antenna.decoder.open_runs or now_ns - antenna.heard_mono_ns < _SETTLES_WITHIN_NS)
             for antenna in self._antennas.values()
         ):
-            self._tick_handle = asyncio.get_running_loop().calllater(_TICK_S, self._tick)
+            self._tick_handle = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
 
     def _count(self, antenna: _Antenna) -> None:
         """Put what the search could not take on into the hour's activity."""

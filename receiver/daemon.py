@@ -5,12 +5,10 @@ store, then the store is closed; all within ten seconds. SIGHUP reads the config
 """
 
 import asyncio
-import fcntl
-import os
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import IO
 
 import structlog
 
@@ -41,6 +39,7 @@ from receiver.progress import Progress
 from receiver.reload import taken_over
 from receiver.run_index import RunSorting
 from receiver.settings import Link, SerialLink, Settings, TagsSettings
+from receiver.store.lock import hold
 from receiver.store.retention import retention_of
 from receiver.store.writer import StoreState, Writer
 from receiver.supervision import RunsForEver, Supervision
@@ -53,10 +52,6 @@ _SUMMARY_INTERVAL_S = 60.0
 _READY_LOOK_S = 0.1
 _CONFIGURATION_DECODER = "configuration/1"
 _SIGNALS_TO_STOP = (signal.SIGTERM, signal.SIGINT)
-
-
-class StoreInUseError(Exception):
-    """Another daemon writes to the store; the message names it."""
 
 
 class Daemon:
@@ -127,7 +122,7 @@ class Daemon:
 
     async def run(self) -> int:
         """Run until `stop` or a signal; return the rows that could not be kept (0 is good)."""
-        lock = _lock(Path(self.settings.store.path))
+        lock = hold(Path(self.settings.store.path))
         loop = asyncio.get_running_loop()
         for number in _SIGNALS_TO_STOP:
             loop.add_signal_handler(number, self._signalled, number)
@@ -150,6 +145,10 @@ class Daemon:
             clock=self.clock.quality,
             commit_interval_s=self.settings.store.commit_interval,
         )
+        # What was imported lives as long as the process: full collections that walk through all of
+        # it stall the loop for 20 ms and more.
+        gc.collect()
+        gc.freeze()
         self.writer.start()
         self._state_position()
         self.pipeline.flush()
@@ -390,24 +389,3 @@ def _states(links: Sequence[LinkStatus]) -> str:
     for link in links:
         counts[link.state] = counts.get(link.state, 0) + 1
     return ", ".join(f"{count} {state}" for state, count in counts.items()) or "none"
-
-
-def _lock(store: Path) -> IO[str]:
-    """Hold the store for one daemon; the lock ends with the process, however it ends."""
-    path = store.with_name(store.name + ".lock")
-    try:
-        file = path.open("w", encoding="ascii")
-    except OSError as error:
-        raise StoreInUseError(
-            f"{path}: cannot be written: {error.strerror}; check the folder of `store.path`"
-        ) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise StoreInUseError(
-            f"{store}: another `stopover run` has this store; stop it first"
-        ) from None
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    return file

@@ -164,7 +164,7 @@ class HttpFarEnd(_Collected):
         """Begin."""
         port = free_port()
         await self._begin(folder, port, tls)
-        (folder / "tokens").write_text(f"# station and token\n{STATION} {PASSWORD}\nother x\n")
+        (folder / "tokens").write_text(f"# station and token\n{STATION} {PASSWORD}\nother y\n")
         (folder / "token").write_text(f"{PASSWORD}\n")
         self._token_file = folder / "token"
         front = HttpFront(
@@ -211,7 +211,9 @@ class MqttFarEnd(_Collected):
         await asyncio.to_thread(_make_user, place / "users")
         (folder / "password").write_text(f"{PASSWORD}\n")
         self._password_file = folder / "password"
-        self.broker = Broker(place, f"allow_anonymous false\npassword_file {place / 'users'}\n")
+        self.broker = Broker(
+            place, f"allow_anonymous false\npassword_file {place / 'users'}\nset_tcp_nodelay true\n"
+        )
         await asyncio.to_thread(self.broker.start)
         await self._begin(folder, self.broker.port, tls)
         front = MqttFront(

@@ -35,17 +35,13 @@ def demo_command(duration: float | None, db: Path | None, truth: Path | None) ->
     Example:  stopover demo --duration 10 --db demo.db
     """
     from receiver import log
-    from receiver.daemon import StoreInUseError
 
     if duration is None and not sys.stdout.isatty():
         duration = _SECONDS_WITHOUT_A_TERMINAL
     log.configure("pretty", "info")
     with tempfile.TemporaryDirectory(prefix="stopover-demo-") as folder:
         store = db or Path(folder) / "demo.db"
-        try:
-            rows_lost = asyncio.run(_demo(store.absolute(), duration, truth))
-        except StoreInUseError as error:
-            raise click.ClickException(str(error)) from error
+        rows_lost = asyncio.run(_demo(store.absolute(), duration, truth))
         _tell(store, kept=db is not None)
     if rows_lost:
         raise click.ClickException(f"{rows_lost} rows could not be kept: see the log")

@@ -1,6 +1,7 @@
 """`stopover run`: the daemon."""
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ def run_command(config_path: Path) -> None:
     import structlog
 
     from receiver import config, log
-    from receiver.daemon import Daemon, StoreInUseError
+    from receiver.daemon import Daemon
     from receiver.notify import Notifier
 
     settings = _load(config_path)
@@ -38,12 +39,14 @@ def run_command(config_path: Path) -> None:
         daemon = Daemon(
             settings, load=lambda: _load(config_path), notifier=Notifier.from_environment()
         )
-        return await daemon.run()
+        try:
+            return await daemon.run()
+        finally:
+            # All is kept: a second signal must not make the orderly end look like a failure.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)
 
-    try:
-        rows_lost = asyncio.run(station())
-    except StoreInUseError as error:
-        raise click.ClickException(str(error)) from error
+    rows_lost = asyncio.run(station())
     if rows_lost:
         raise click.ClickException(f"{rows_lost} rows could not be kept: see the log")
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from receiver.cli.options import db_option, explained
+from receiver.log import escaped
 
 _UNKNOWN_SHAPES_SHOWN = 20
 """A noisy line has hundreds of shapes: all of them are in --json."""
@@ -30,31 +31,34 @@ def status_command(db: Path, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(status))
         return
-    click.echo(f"station   {status['station']}  ({status['store_uuid']})")
-    click.echo(f"daemon    {'running' if status['running'] else 'not running'}")
+    _say("station", f"{status['station']}  ({status['store_uuid']})")
+    _say("daemon", "running" if status["running"] else "not running")
     clock = status["clock"]
-    click.echo(f"clock     {clock['quality']} at {clock['time']}" if clock else "clock     -")
-    click.echo(
-        f"store     {db}  {status['store_bytes'] / 1e6:.1f} MB,"
-        f" {status['free_bytes'] / 1e9:.1f} GB free"
-    )
-    click.echo("rows      " + ", ".join(f"{rows} {name}" for name, rows in status["rows"].items()))
+    _say("clock", f"{clock['quality']} at {clock['time']}" if clock else "-")
+    megabytes, free_gb = status["store_bytes"] / 1e6, status["free_bytes"] / 1e9
+    _say("store", f"{db}  {megabytes:.1f} MB, {free_gb:.1f} GB free")
+    _say("rows", ", ".join(f"{rows} {name}" for name, rows in status["rows"].items()))
     for heard in status["last_heard"]:
-        click.echo(
-            f"heard     {heard['antenna'] or heard['link']}: {heard['tag_id']}"
-            f" {_level(heard['rssi_dbm'])} at {heard['time']}"
-        )
+        level = _level(heard["rssi_dbm"])
+        place = heard["antenna"] or heard["link"]
+        _say("heard", f"{place}: {heard['tag_id']} {level} at {heard['time']}")
     for radio in status["radios"]:
         told = " ".join(filter(None, (radio["name"], radio["firmware"]))) or "unnamed"
-        click.echo(f"radio     {_place(radio)}: {told}")
+        _say("radio", f"{_place(radio)}: {told}")
     unknown_frames = status["unknown_frames"]
     for unknown in unknown_frames[:_UNKNOWN_SHAPES_SHOWN]:
-        click.echo(
-            f"unknown   {unknown['link']}: {unknown['kept']} kept for {unknown['reason']},"
-            f" like {unknown['shape']}; newest {unknown['raw'][:64]}"
+        _say(
+            "unknown",
+            f"{unknown['link']}: {unknown['kept']} kept for {unknown['reason']},"
+            f" like {unknown['shape']}; newest {unknown['raw'][:64]}",
         )
     if len(unknown_frames) > _UNKNOWN_SHAPES_SHOWN:
-        click.echo(f"unknown   and {len(unknown_frames) - _UNKNOWN_SHAPES_SHOWN} rarer shapes")
+        _say("unknown", f"and {len(unknown_frames) - _UNKNOWN_SHAPES_SHOWN} rarer shapes")
+
+
+def _say(what: str, told: str) -> None:
+    """Print one line; names and frames come from the air and stay text."""
+    click.echo(f"{what:<10}{escaped(told)}")
 
 
 def _place(heard: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import aiomqtt
 import msgspec
@@ -89,8 +89,10 @@ class MqttSink:
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers[batch.name] = answered
         try:
-            await client.publish(batches_topic(self._station_id), batch.body, qos=_QOS)
-            await self._wait(client, answered)
+            topic = batches_topic(self._station_id)
+            publishing = asyncio.ensure_future(client.publish(topic, batch.body, qos=_QOS))
+            await _before_its_end(client, publishing, self._confirm_s)
+            await _before_its_end(client, answered, self._settings.timeout)
         except aiomqtt.MqttError as error:
             await self.close()
             raise FarEndError(
@@ -106,20 +108,6 @@ class MqttSink:
             )
         self._judge(answered.result())
         await self._tell_status(client, batch)
-
-    async def _wait(self, client: aiomqtt.Client, answered: asyncio.Future[Answer]) -> None:
-        """Wait for the answer as long as the far end may take, or until the connection ends.
-
-        Raises:
-            aiomqtt.MqttError: the connection ended.
-        """
-        lost = client._disconnected  # noqa: SLF001  Else an end is only noticed by the next publish.
-        ended: set[asyncio.Future[Answer] | asyncio.Future[None]] = {answered, lost}
-        await asyncio.wait(
-            ended, timeout=self._settings.timeout, return_when=asyncio.FIRST_COMPLETED
-        )
-        if not answered.done() and lost.done():
-            raise aiomqtt.MqttError("Disconnected") from lost.exception()
 
     async def close(self) -> None:
         """Say goodbye and disconnect."""
@@ -233,6 +221,23 @@ class MqttSink:
 
     def _topic(self, last: str) -> str:
         return f"stopover/{self._station_id}/{last}"
+
+
+async def _before_its_end(
+    client: aiomqtt.Client, awaited: asyncio.Future[Any], longest_s: float
+) -> None:
+    """Wait for a future, as long as it may take.
+
+    Raises:
+        aiomqtt.MqttError: the connection ended first.
+    """
+    lost = client._disconnected  # noqa: SLF001  aiomqtt does not look at it while it publishes.
+    await asyncio.wait({awaited, lost}, timeout=longest_s, return_when=asyncio.FIRST_COMPLETED)
+    if awaited.done():
+        awaited.result()
+    elif lost.done():
+        awaited.cancel()
+        raise aiomqtt.MqttError("Disconnected") from lost.exception()
 
 
 _OFFLINE: Final = msgspec.json.encode({"state": "offline"})

@@ -229,7 +229,8 @@ class SinkRunner:
     async def _refused(self, batch: Batch, outgoing: outbox.Outgoing, reason: str) -> float:
         await self._write(batch, {}, ())
         self._grows_slowly = True
-        self.status.state = SinkState.SENDING
+        if self._told is None:
+            self.status.state = SinkState.SENDING
         if outgoing.last is None:
             self._most_rows = max(1, batch.rows // 2)
             self._log.info("batch refused; a smaller one follows", rows=batch.rows, reason=reason)

@@ -250,7 +250,7 @@ def test_a_store_that_is_not_there_or_is_none_is_told_in_a_line(
     assert not (tmp_path / "none.db").exists()
 
 
-@pytest.mark.parametrize("command", ["detections", "tags"])
+@pytest.mark.parametrize("command", ["detections", "tags", "status"])
 def test_what_came_from_the_air_cannot_write_to_the_terminal(tmp_path: Path, command: str) -> None:
     path = tmp_path / "marsh.db"
     with Store.open(path, station_id="marsh") as store:
