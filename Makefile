@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 
 # Debian's packages that the tests start or call: a broker and a C compiler.
-TEST_PACKAGES := mosquitto:mosquitto gcc:gcc libc6-dev:/usr/include/stdio.h openssl:openssl gpsd:gpsd chrony:chronyd postgresql:/usr/lib/postgresql
+TEST_PACKAGES := mosquitto:mosquitto gcc:gcc libc6-dev:/usr/include/stdio.h openssl:openssl gpsd:gpsd chrony:chronyd rtl-433:rtl_433 postgresql:/usr/lib/postgresql
 
 .PHONY: setup demo test check soak bench clean
 

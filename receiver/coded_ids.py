@@ -294,21 +294,22 @@ class CodedIdListener:
 
     def _search(self, until_s: float) -> None:
         """Search what waits, each antenna a little in its turn, until a moment of `busy_s`."""
-        while self._turns and self._busy_s() < until_s:
+        while self._turns:
             antenna = self._turns.popleft()
             count = min(len(antenna.waiting), _AT_ONCE)
             self._waiting -= count
             pulses = [antenna.waiting.popleft() for _ in range(count)]
             if antenna.waiting:
                 self._turns.append(antenna)
-            if antenna.decoder is None:
-                continue
+            assert antenna.decoder is not None  # noqa: S101  Else nothing would wait for it.
             events = antenna.decoder.feed(pulses)
             # From here on time passes for this antenna, also when it hears nothing more.
             antenna.heard_mono_ns = self._mono_ns()
             events += antenna.decoder.tick(antenna.heard_mono_ns)
             self._tell(antenna, events)
             self._count(antenna)
+            if self._busy_s() >= until_s:
+                return
 
     def _tick(self) -> None:
         self._tick_handle = None

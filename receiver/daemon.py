@@ -7,7 +7,7 @@ store, then the store is closed; all within ten seconds. SIGHUP reads the config
 import asyncio
 import gc
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
@@ -26,13 +26,13 @@ from receiver.decode_watch import DecodeWatch, LinkTotals
 from receiver.limits import (
     ACTIVITY_INTERVAL_S,
     DRAIN_S,
-    FIRST_DETECTIONS_LOGGED_PER_MINUTE,
     POSITION_STATED_EVERY_S,
     TICK_S,
 )
 from receiver.links import usb_reset
 from receiver.links.intake import LinkStatus
 from receiver.log import configure
+from receiver.minute import Minute, states
 from receiver.notify import Notifier
 from receiver.pipeline import Pipeline
 from receiver.progress import Progress
@@ -102,7 +102,7 @@ class Daemon:
         self._load = load
         self._own_activity = LinkActivity(LinkStatus(STATION_LINK), iter([None]))
         self._position_stated_at_s = 0.0
-        self._last_minute = ""
+        self._minute = Minute(self.pipeline.heard)
         self._standstill: str | None = None
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
@@ -300,8 +300,8 @@ class Daemon:
     def status_line(self) -> str:
         """Return how the station is, in a line for a technician."""
         parts = [
-            f"links: {_states(self.links)}",
-            self._last_minute,
+            f"links: {states(self.links)}",
+            self._minute.last,
             f"store {self.writer.state}",
             f"clock {self.clock.quality}",
             self.clock_watch.gps or "",
@@ -320,33 +320,9 @@ class Daemon:
             self.pipeline.flush(with_activity=True)
 
     async def _summarise(self) -> None:
-        heard = self.pipeline.heard
-        before = (heard.detections, heard.pulses, heard.unknown_frames, heard.dropped_rows)
         while True:
             await asyncio.sleep(_SUMMARY_INTERVAL_S)
-            now = (heard.detections, heard.pulses, heard.unknown_frames, heard.dropped_rows)
-            detections, pulses, unknown, dropped = (
-                after - earlier for after, earlier in zip(now, before, strict=True)
-            )
-            before = now
-            self._last_minute = f"{detections} detections in the last minute"
-            log.info(
-                "last minute",
-                detections=detections,
-                **({"pulses": pulses} if pulses else {}),
-                tags_since_start=len(heard.tags),
-                links=_states(self.links),
-                store=str(self.writer.state),
-                clock=self.clock.quality,
-            )
-            if unknown:
-                log.warning("unknown frames", count=unknown, do="see `stopover status`")
-            if dropped:
-                log.error("rows dropped: no room while the store is away", rows=dropped)
-            quiet = heard.first_detections_this_minute - FIRST_DETECTIONS_LOGGED_PER_MINUTE
-            if quiet > 0:
-                log.info("more tags heard first", tags=quiet)
-            heard.first_detections_this_minute = 0
+            self._minute.tell(self.links, store=str(self.writer.state), clock=self.clock.quality)
 
 
 async def _told_if_it_fails(watch: Callable[[], Awaitable[None]]) -> None:
@@ -381,11 +357,3 @@ def _reset_of(settings: Link) -> Callable[[], Awaitable[str]] | None:
         return await asyncio.to_thread(usb_reset.reset, device)
 
     return reset
-
-
-def _states(links: Sequence[LinkStatus]) -> str:
-    """Return `3 hearing, 1 failed`."""
-    counts: dict[str, int] = {}
-    for link in links:
-        counts[link.state] = counts.get(link.state, 0) + 1
-    return ", ".join(f"{count} {state}" for state, count in counts.items()) or "none"

@@ -221,8 +221,8 @@ SINK_REQUEST_OVERHEAD_BYTES: Final = 1_000
 of the TLS handshake (about 5 kB each time a connection is made)."""
 
 SINK_SUSPECTS: Final = 8
-"""Rows in a row that a far end may refuse, each alone, before it is the far end that counts as
-wrong and not the rows."""
+"""Refused rows that are followed one by one; then the tries leap, to see whether the far end takes
+anything at all."""
 
 SINK_CONFIRM_S: Final = 30.0
 """How long a broker may take over a publication before the connection counts as lost."""

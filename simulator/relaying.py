@@ -97,7 +97,7 @@ class NodeLife:
         relay = Relay(
             relay_id=self.node.node_id,
             relay_rssi_dbm=rssi_dbm,
-            recorded_at_unix_s=int(self._clock_unix_s(beep.heard_us)),
+            recorded_at_unix_s=int(self.clock_unix_s(beep.heard_us)),
             collection=packet.collection,
         )
         return node_beep_line(
@@ -110,12 +110,13 @@ class NodeLife:
             node_version=version,
         )
 
-    def _clock_unix_s(self, time_us: int) -> float:
+    def clock_unix_s(self, time_us: int) -> float:
+        """Return what its own clock says."""
         ahead_s = self.node.clock_offset_s + self.node.clock_drift_ppm * time_us * 1e-12
         return self._start_unix_s + time_us / 1e6 + ahead_s
 
     def _health(self, rssi_dbm: int, now_us: int) -> RelayHealth:
-        now_unix_s = int(self._clock_unix_s(now_us))
+        now_unix_s = int(self.clock_unix_s(now_us))
         return RelayHealth(
             relay_id=self.node.node_id,
             relay_rssi_dbm=rssi_dbm,

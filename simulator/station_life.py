@@ -75,6 +75,10 @@ class StationLife:
         """Tell whether the station believes that its clock is right."""
         return self.station.clock.is_synchronised and self._behind_s(time_s) == 0
 
+    def true_unix_s(self, time_s: float) -> float:
+        """Return the world's own time."""
+        return self._start_unix_s + time_s
+
     def clock_unix_s(self, time_s: float) -> float:
         """Return what its clock says."""
         clock = self.station.clock

@@ -97,6 +97,30 @@ euring_species = "05320"
 """
 
 
+KINGSBURG = """
+[project]
+title = "Kingsburg"
+description = "Pulses of a test tag."
+id = "kingsburg"
+licence = "CC0-1.0"
+publisher = "Marsh Observatory"
+
+[contact]
+family_name = "Example"
+email = "ada@example.org"
+
+[[stations]]
+id = "4001BBBK2600"
+
+[[tags]]
+id = "kingsburg#1"
+animal = "TEST-1"
+taxon = "Calidris pusilla"
+deployed_from = "2017-09-01"
+"""
+"""Metadata for the recording of a station whose position only its own GPS tells."""
+
+
 class Season(msgspec.Struct):
     """A store and what went into it."""
 
@@ -237,7 +261,7 @@ def empty_store(folder: Path) -> Path:
     return path
 
 
-def imported(db: Path, *files: Path, damaged: bool = False) -> Path:
+def imported(db: Path, *files: object, damaged: bool = False) -> Path:
     """Import files into a new store."""
     result = CliRunner().invoke(import_command, [*map(str, files), "--db", str(db)])
     assert result.exit_code == int(damaged), result.output

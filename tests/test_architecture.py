@@ -61,6 +61,7 @@ FLOORS = (
     ),
     (
         "pipeline",
+        "minute",
         "coded_ids",
         "import_coded_ids",
         "connecting",

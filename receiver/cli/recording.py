@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from protocols.records import Record
     from receiver.arrivals import Arrival
+    from receiver.links.intake import FrameListener
     from receiver.recording import Recorder, RecordingError
     from receiver.settings import SerialLink
 
@@ -102,6 +103,7 @@ async def _record(settings: "SerialLink", recorder: "Recorder", duration_s: floa
     from receiver.clock import Clock
     from receiver.links.intake import LinkStatus
     from receiver.links.serial import SerialLink as Link
+    from receiver.links.serial import conversation_for, listener_of
     from receiver.recording import Session
 
     stamp = Clock().stamp()
@@ -117,8 +119,11 @@ async def _record(settings: "SerialLink", recorder: "Recorder", duration_s: floa
             clock=stamp.clock,
         )
     )
-    intake = _RecordingIntake(recorder, settings)
-    running = asyncio.ensure_future(Link(settings, intake, LinkStatus(settings.name)).run())
+    status = LinkStatus(settings.name)
+    conversation = conversation_for(settings, status)
+    intake = _RecordingIntake(recorder, settings, listener_of(conversation))
+    link = Link(settings, intake, status, conversation=conversation)
+    running = asyncio.ensure_future(link.run())
     intake.on_failure = running.cancel
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -134,11 +139,13 @@ async def _record(settings: "SerialLink", recorder: "Recorder", duration_s: floa
 class _RecordingIntake:
     """Records what arrives; decodes it too, so that the link hears its radio's answers."""
 
-    def __init__(self, recorder: "Recorder", settings: "SerialLink") -> None:
+    def __init__(
+        self, recorder: "Recorder", settings: "SerialLink", listener: "FrameListener | None"
+    ) -> None:
         from receiver.links.replay import DecodingIntake
 
         self._recorder = recorder
-        self._decoding = DecodingIntake(settings.name, settings.decoder, lambda _: None)
+        self._decoding = DecodingIntake(settings.name, settings.decoder, lambda _: None, listener)
         self.failure: OSError | None = None
         self.on_failure: Callable[[], object] = lambda: None
 

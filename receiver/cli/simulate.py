@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from simulator.play import Outlet, Witness
     from simulator.scenario import Scenario
     from simulator.serial_station import Port
+    from simulator.truth import TruthRow
     from simulator.world import World
 
 _EXAMPLE = """
 \b
 Examples:
   stopover simulate quiet-marsh --serial
-  stopover simulate all-generations --files recordings --truth truth.jsonl --duration 3600
+  stopover simulate night-migration --files recordings --truth truth.jsonl
 """
 
 
@@ -36,7 +37,7 @@ Examples:
     "--files",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write what a SensorGnome would have recorded.",
+    help="Write what the stations and the nodes' cards would have recorded.",
 )
 @click.option(
     "--truth",
@@ -77,9 +78,10 @@ def simulate_command(
     bit_error_rate: float | None,
     line_noise: float | None,
 ) -> None:
-    """Simulate the radio traffic of SCENARIO.
+    """Simulate the radio traffic of SCENARIO, which is a name or a TOML file of your own.
 
-    The scenarios are quiet-marsh, saturation and all-generations.
+    The scenarios that ship are quiet-marsh, colony, noisy-city, night-migration, ship, power-cut,
+    walk-test, saturation and all-generations.
     """
     from simulator import scenario as scenarios
 
@@ -87,7 +89,7 @@ def simulate_command(
     if not is_live and files is None:
         raise click.UsageError("say where to: --serial, --mqtt URL or --files DIR")
     try:
-        chosen = scenarios.scenario(scenario).changed(
+        chosen = _scenario(scenario).changed(
             seed=seed,
             duration_s=math.inf if is_live and duration is None else duration,
             bit_error_rate=bit_error_rate,
@@ -109,13 +111,28 @@ def simulate_command(
         raise click.ClickException(f"{error.filename or ''}: {error.strerror}") from error
 
 
+def _scenario(name: str) -> Scenario:
+    """Return the scenario in a TOML file, or the one that ships under a name."""
+    from simulator.scenario import parse_scenario, scenario
+
+    path = Path(name)
+    if path.suffix != ".toml":
+        return scenario(name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{name}: cannot be read: {error}") from error
+    return parse_scenario(text, name)
+
+
 def _simulate_at_once(scenario: Scenario, files: Path, truth: Path | None) -> None:
     from simulator.play import play_at_once
-    from simulator.recorded_files import SensorGnomeFiles
+    from simulator.recorded_files import RecordedFiles
     from simulator.world import World
 
-    with _witness(truth) as witness, SensorGnomeFiles(files, scenario.start_unix_s) as recorded:
-        play_at_once(World(scenario), [recorded], witness)
+    world = World(scenario)
+    with _witness(truth) as witness, RecordedFiles(files, world) as recorded:
+        play_at_once(world, [recorded], _both(witness, recorded.witness))
     click.echo(f"{recorded.records} records in {len(recorded.paths)} files in {files}", err=True)
 
 
@@ -129,7 +146,7 @@ async def _simulate_live(
     speed: float,
 ) -> None:
     from simulator.mqtt_radio import BrokerError, mqtt_radios
-    from simulator.recorded_files import SensorGnomeFiles
+    from simulator.recorded_files import RecordedFiles
     from simulator.serial_station import serial_station
     from simulator.world import World
 
@@ -138,7 +155,9 @@ async def _simulate_live(
     async with contextlib.AsyncExitStack() as stack:
         witness = stack.enter_context(_witness(truth))
         if files is not None:
-            outlets.append(stack.enter_context(SensorGnomeFiles(files, scenario.start_unix_s)))
+            recorded = stack.enter_context(RecordedFiles(files, world))
+            outlets.append(recorded)
+            witness = _both(witness, recorded.witness)
         if mqtt is not None:
             try:
                 radios = await stack.enter_async_context(mqtt_radios(mqtt))
@@ -177,6 +196,14 @@ def _witness(truth: Path | None) -> Iterator[Witness]:
         return
     with TruthFile(truth) as file:
         yield file.write
+
+
+def _both(one: Witness, other: Witness) -> Witness:
+    def witness(row: TruthRow) -> None:
+        one(row)
+        other(row)
+
+    return witness
 
 
 def _configuration(port: Port) -> str:

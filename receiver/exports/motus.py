@@ -21,7 +21,7 @@ from collections.abc import Iterator
 
 from protocols.sensorgnome import parse_name
 from receiver.exports.line_files import LineFiles
-from receiver.exports.motus_own import HOUR_NS, NAMED_IMPORTS, OWN_ROWS, OwnLines
+from receiver.exports.motus_own import HOUR_NS, NAMED_IMPORTS, OWN_ROWS, OwnLines, no_record
 from receiver.exports.motus_rows import KEYS, TABLES, Trusted, filters
 from receiver.exports.request import Report, Request
 from receiver.exports.staging import Staging
@@ -47,15 +47,26 @@ def write(request: Request, staging: Staging) -> Report:
         trusted = Trusted(request, report)
         _give_back(request, trusted, files, report)
         OwnLines(request, trusted, report).write(files)
-    unread = request.reader.connection.execute(
-        f"SELECT count(*) FROM unknown_frames WHERE source IN (SELECT id FROM sources"  # noqa: S608  Our own names.
-        f" WHERE import_id IN ({NAMED_IMPORTS}))"
-    ).fetchone()[0]
-    if unread:
-        report.left_out["lines of imported files that nobody could read"] += unread
+    _count_what_stays(request, report)
     if any(name.suffix == ".txt" for name in staging.final_paths()):
         report.notes.append("files that end in .txt are not whole yet: export them again later")
     return report
+
+
+def _count_what_stays(request: Request, report: Report) -> None:
+    """Count what SensorGnome files held or gave and what no file of theirs takes back."""
+    for protocol, count in request.reader.connection.execute(
+        "SELECT sources.protocol, count(*) FROM detections JOIN sources ON sources.id = source"  # noqa: S608  Our own names.
+        f" WHERE source IN (SELECT id FROM sources WHERE import_id IN ({NAMED_IMPORTS})"
+        " AND decoder NOT LIKE 'sensorgnome/%') GROUP BY sources.protocol"
+    ):
+        report.left_out[no_record(protocol)] += count
+    unread = request.reader.connection.execute(
+        "SELECT count(*) FROM unknown_frames WHERE source IN"  # noqa: S608  Our own names.
+        f" (SELECT id FROM sources WHERE import_id IN ({NAMED_IMPORTS}))"
+    ).fetchone()[0]
+    if unread:
+        report.left_out["lines of imported files that nobody could read"] += unread
 
 
 def _give_back(request: Request, trusted: Trusted, files: LineFiles, report: Report) -> None:
@@ -95,7 +106,7 @@ def _imported_lines(
     for first, last in ranges:
         rows = request.reader.connection.execute(
             f"SELECT {key}, time_ns, raw FROM readable_{table} WHERE {key} BETWEEN ? AND ?"  # noqa: S608  Our own names.
-            f" AND import_id IN ({ids}){where} ORDER BY {key}",
+            f" AND import_id IN ({ids}) AND decoder LIKE 'sensorgnome/%'{where} ORDER BY {key}",
             (first, last, *values),
         )
         for seq, time_ns, raw in request.counting(rows):

@@ -72,6 +72,8 @@ class OwnLines:
             streams += [self._fixes(), self._clock()]
         for line in heapq.merge(*streams):
             if not line.serial:
+                if line.streams != _BOTH:
+                    self._report.left_out["heard by a receiver without a serial"] += 1
                 continue
             hour_ns = line.time_ns - line.time_ns % HOUR_NS
             for stream in line.streams:
@@ -126,7 +128,7 @@ class OwnLines:
             if row["seq"] not in self._trusted:
                 continue
             if row["protocol"] != "ctt-434":
-                left_out[f"{row['protocol']}: no tag record of Motus holds them"] += 1
+                left_out[no_record(row["protocol"])] += 1
                 continue
             if row["relay_id"] is not None or row["import_id"] in self._cards:
                 left_out["heard by a node, not by the station"] += 1
@@ -223,6 +225,11 @@ class OwnLines:
                 "import_id": None,
             }
             yield self._line(stamp, _BOTH, text)
+
+
+def no_record(protocol: str) -> str:
+    """Return the reason why detections of a protocol are in no tag record."""
+    return f"{protocol}: no tag record of Motus holds them"
 
 
 def _boots(reader: Reader) -> dict[str, int]:

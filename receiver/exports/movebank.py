@@ -178,10 +178,8 @@ def _error_text(place: Place) -> str:
 
 
 def _comments(row: Mapping[str, Any]) -> str:
-    told = [f"integrity={row['integrity']}", f"confidence={row['confidence']}"]
-    if row["rssi_dbm"] is not None:
-        told.insert(0, f"rssi_dbm={row['rssi_dbm']:g}")
-    return ";".join(told)
+    levels = [f"{key}={row[key]:g}" for key in ("rssi_dbm", "snr_db") if row[key] is not None]
+    return ";".join([*levels, f"integrity={row['integrity']}", f"confidence={row['confidence']}"])
 
 
 def _deployed(tag: Tag, name: str) -> str:

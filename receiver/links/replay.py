@@ -10,7 +10,7 @@ from protocols import registry
 from protocols.framing import framer
 from protocols.records import Record
 from receiver.arrivals import Arrival, Source, Stamp
-from receiver.links.intake import StreamIntake
+from receiver.links.intake import FrameListener, StreamIntake
 from receiver.recording import Interruption, RecordingError, Session, read_recording
 
 _CHUNKS_WITHOUT_PAUSE = 8
@@ -90,13 +90,23 @@ class ReplayLink:
 class DecodingIntake:
     """Frames and decodes a recorded stream and hands the arrivals on, without a running station."""
 
-    def __init__(self, link: str, decoder: str, take: Callable[[Sequence[Arrival]], None]) -> None:
-        """Raise `protocols.errors.UnknownDecoderError` where there is no such decoder."""
+    def __init__(
+        self,
+        link: str,
+        decoder: str,
+        take: Callable[[Sequence[Arrival]], None],
+        listener: FrameListener | None = None,
+    ) -> None:
+        """Raise `protocols.errors.UnknownDecoderError` where there is no such decoder.
+
+        A `listener` sees each frame, and is never told that anything is durable.
+        """
         entry = registry.entry(decoder)
         self._source = Source(link=link, decoder=entry.identity)
         self._framer = framer(entry.framing)
         self._decode = entry.make().decode
         self._take = take
+        self._listener = listener
 
     def received(self, chunk: bytes) -> Sequence[Record]:
         """Take a chunk as if it were read now, by a clock of which nothing is known."""
@@ -104,7 +114,11 @@ class DecodingIntake:
 
     def received_at(self, chunk: bytes, stamp: Stamp) -> Sequence[Record]:
         """Take a chunk with its recorded time."""
-        records = [record for frame in self._framer.feed(chunk) for record in self._decode(frame)]
+        frames = self._framer.feed(chunk)
+        if self._listener is not None:
+            for frame in frames:
+                self._listener(frame, stamp)
+        records = [record for frame in frames for record in self._decode(frame)]
         if records:
             self._take([Arrival(record, self._source, stamp) for record in records])
         return records

@@ -74,10 +74,10 @@ class StationReceiver:
     def frame(self, encoded: bytes, stamp: Stamp) -> FrameNote:
         """Take a frame; a `FrameListener`."""
         frame = parse_frame(encoded)
-        if isinstance(frame, Unknown) or stamp.mono_ns is None:
+        if isinstance(frame, Unknown):
             return FrameNote(stamp)
         self.heard_at = self._now()
-        arrival = self._observe(frame, stamp.mono_ns)
+        arrival = self._observe(frame, stamp.mono_ns or self._host_ns())
         on_durable = self._when_durable(frame.seq)
         if arrival == "repeated":
             return FrameNote(stamp, on_durable, REPEATED)

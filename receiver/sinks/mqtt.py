@@ -91,7 +91,7 @@ class MqttSink:
         try:
             topic = batches_topic(self._station_id)
             publishing = asyncio.ensure_future(client.publish(topic, batch.body, qos=_QOS))
-            await _before_its_end(client, publishing, self._confirm_s)
+            await _before_its_end(client, publishing, self._confirm_s + 1.0)
             await _before_its_end(client, answered, self._settings.timeout)
         except aiomqtt.MqttError as error:
             await self.close()

@@ -7,16 +7,15 @@ The rules, each for a way in which uploads have failed before:
 - An attempt that fails, for whatever reason, halves the next batch down to one row: a line that
   only carries small batches carries them. Each success doubles it again; after a batch that was
   too large it grows by a sixteenth.
-- A row that is refused alone does not block those behind it. It is set aside only once the far end
-  has taken a row that came after it: else it is the far end that is wrong. After `SINK_SUSPECTS`
-  refused rows in a row the sink backs off and begins again with the first of them. Rows set aside
-  are counted, noted in the store with the reason, and stay there.
+- A row that is refused alone, again and again while others are taken, is set aside and does not
+  block those behind it (`receiver.sinks.refusals`). Rows set aside are counted, noted in the store
+  with the reason, and stay there. A far end that takes nothing at all loses nothing.
 - While the disk cannot take notes, sending goes on; what is known in memory is not sent twice.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,6 @@ from receiver.limits import (
     SINK_RETRY_AFTER_LONGEST_S,
     SINK_RETRY_FIRST_S,
     SINK_RETRY_LONGEST_S,
-    SINK_SUSPECTS,
 )
 from receiver.links.backoff import Backoff
 from receiver.sink_settings import Sink as SinkSettings
@@ -36,6 +34,7 @@ from receiver.sinks import outbox
 from receiver.sinks.batches import Batch, pack
 from receiver.sinks.budget import Budget, Verdict
 from receiver.sinks.far_end import BatchRefusedError, FarEndError, Sink
+from receiver.sinks.refusals import Refusals
 from receiver.sinks.state import SinkState, SinkStatus
 from receiver.store.errors import StoreError
 from receiver.store.outbox import DETECTIONS, RefusedRow, SinkNote
@@ -80,8 +79,7 @@ class SinkRunner:
         self._most_rows = settings.batch_rows
         self._grows_slowly = False
         self._known = outbox.Known("", {})
-        self._suspects: list[RefusedRow] = []
-        """Rows of the store that `_known` names."""
+        self._refusals = Refusals()
         self._works = False
         self._told: SinkState | None = None
         self._limited_until_s = 0.0
@@ -175,7 +173,8 @@ class SinkRunner:
         except FarEndError as error:
             return await self._failed(batch, error)
         except BatchRefusedError as error:
-            return await self._refused(batch, outgoing, str(error))
+            await self._refused(batch, outgoing, str(error))
+            return 0.0
         await self._acknowledged(batch)
         if outgoing.is_all:
             self.status.state = SinkState.UP_TO_DATE
@@ -194,58 +193,62 @@ class SinkRunner:
         status.batches += 1
         status.rows += batch.rows
         status.acknowledged_utc_ns = self._utc_ns()
-        suspects = tuple(self._suspects_of(batch))
-        self._suspects.clear()
-        marks = self._marks_after(batch, suspects)
-        self._known = outbox.Known(batch.header.store_uuid, marks)
-        status.acknowledged_seq = marks.get(DETECTIONS, 0)
-        for row in suspects:
-            self._log.error(
-                "row set aside: the far end refuses it and takes others",
-                kind=row.kind,
-                number=row.key,
-                reason=row.reason,
-                do="it stays in the store; tell the far end's owner",
-            )
+        if self._refusals.of(batch.header.store_uuid).taken():
+            # Beyond rows that it refused: it is not the far end; back to the first of them, alone.
+            self._most_rows = 1
+            await self._write(batch, {})
+            return
+        marks = self._advanced(batch.header.store_uuid, batch.marks)
         if self._grows_slowly:
             self._most_rows += -(-self._most_rows // _GROWTH_AFTER_REFUSAL)
         else:
             self._most_rows *= 2
         if self._most_rows >= self.settings.batch_rows:
             self._most_rows, self._grows_slowly = self.settings.batch_rows, False
-        await self._write(batch, marks, suspects)
+        await self._write(batch, marks)
 
     async def _failed(self, batch: Batch, error: FarEndError) -> float:
         self._most_rows = max(1, batch.rows // 2)
-        self._suspects.clear()
+        self._refusals.forget()
         if error.is_reached:
-            await self._write(batch, {}, ())
+            await self._write(batch, {})
         self._is_away(error)
         wait_s = self._backoff.refused() if error.refused else self._backoff.failed()
         if error.retry_after_s is not None:
             wait_s = max(wait_s, min(error.retry_after_s, SINK_RETRY_AFTER_LONGEST_S))
         return wait_s
 
-    async def _refused(self, batch: Batch, outgoing: outbox.Outgoing, reason: str) -> float:
-        await self._write(batch, {}, ())
+    async def _refused(self, batch: Batch, outgoing: outbox.Outgoing, reason: str) -> None:
         self._grows_slowly = True
         if self._told is None:
             self.status.state = SinkState.SENDING
         if outgoing.last is None:
             self._most_rows = max(1, batch.rows // 2)
             self._log.info("batch refused; a smaller one follows", rows=batch.rows, reason=reason)
-            return 0.0
-        kind, key = outgoing.last
-        self._suspects = [*self._suspects_of(batch), RefusedRow(kind, key, reason)]
-        self._known = outbox.Known(batch.header.store_uuid, self._marks_before(batch))
-        if len(self._suspects) < SINK_SUSPECTS:
-            return 0.0
-        return self._refuses_everything(reason)
+            await self._write(batch, {})
+            return
+        store_uuid = batch.header.store_uuid
+        self._advanced(store_uuid, {})
+        row = self._refusals.of(store_uuid).refused(*outgoing.last, reason)
+        if row is None:
+            await self._write(batch, {})
+            return
+        self._log.error(
+            "row set aside: the far end refuses it and takes others",
+            kind=row.kind,
+            number=row.key,
+            reason=reason,
+            do="it stays in the store; tell the far end's owner",
+        )
+        await self._write(batch, self._advanced(store_uuid, {row.kind: row.key}), (row,))
 
     def _nothing_waits(self) -> float:
-        if self._suspects:
-            # Nothing came after them that would show whose fault it is.
-            return self._refuses_everything(self._suspects[-1].reason)
+        reason = self._refusals.last_reason
+        if reason is not None and self._refusals.leapt_too_far():
+            return 0.0
+        if reason is not None:
+            # Nothing that came after was taken either.
+            return self._refuses_everything(reason)
         if self.status.state is not SinkState.UP_TO_DATE:
             self.status.state, self.status.reason = SinkState.UP_TO_DATE, None
         return self.settings.interval
@@ -258,33 +261,24 @@ class SinkRunner:
                 refused=True,
             )
         )
-        self._suspects.clear()
+        self._refusals.forget()
         return self._backoff.refused()
 
     def _tentative(self) -> outbox.Known:
         """Return where to read on: beyond the rows whose refusal is being looked into."""
-        marks = dict(self._known.marks)
-        for row in self._suspects:
-            marks[row.kind] = max(marks.get(row.kind, 0), row.key)
-        return outbox.Known(self._known.store_uuid, marks)
+        beyond = self._refusals.passed_over(self._known.marks)
+        return outbox.Known(self._known.store_uuid, beyond)
 
-    def _suspects_of(self, batch: Batch) -> list[RefusedRow]:
-        """Return the suspects, if they are of the store that the batch is from."""
-        is_same = batch.header.store_uuid == self._known.store_uuid
-        return self._suspects if is_same else []
-
-    def _marks_before(self, batch: Batch) -> dict[str, int]:
-        is_same = batch.header.store_uuid == self._known.store_uuid
-        return dict(self._known.marks) if is_same else {}
-
-    def _marks_after(self, batch: Batch, suspects: tuple[RefusedRow, ...]) -> dict[str, int]:
-        marks = self._marks_before(batch)
-        for kind, key in [*((row.kind, row.key) for row in suspects), *batch.marks.items()]:
-            marks[kind] = max(marks.get(kind, 0), key)
-        return marks
+    def _advanced(self, store_uuid: str, marks: Mapping[str, int]) -> dict[str, int]:
+        """Take note of how far the far end now is; return all that is known."""
+        before = self._known.marks if store_uuid == self._known.store_uuid else {}
+        advanced = {**before, **marks}
+        self._known = outbox.Known(store_uuid, advanced)
+        self.status.acknowledged_seq = advanced.get(DETECTIONS, 0)
+        return advanced
 
     async def _write(
-        self, batch: Batch, marks: dict[str, int], refused: tuple[RefusedRow, ...]
+        self, batch: Batch, marks: Mapping[str, int], refused: tuple[RefusedRow, ...] = ()
     ) -> None:
         cost = _cost(batch)
         self.status.bytes += cost

@@ -332,6 +332,7 @@ def test_pulses_carry_age_levels_and_tuning() -> None:
         width_us=2500,
         antenna="2",
         age_us=34_200,
+        device_time_ns=1000 * (2 - 34_200),
     )
     assert isinstance(silent, Pulse)
     assert (silent.noise_db, silent.snr_db, silent.width_us) == (None, None, None)

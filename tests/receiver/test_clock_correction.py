@@ -34,6 +34,7 @@ class Machine:
         self.true_ns = TRUE_START_NS
         self.quality: ClockQuality = "unsynchronised"
         self.store = Store.open(path, station_id="marsh")
+        self.store.connection.execute("PRAGMA synchronous = OFF")  # No power is cut here.
         self.heard_at: list[int] = []
         """The true time of each detection, in order."""
         self._boots = 0

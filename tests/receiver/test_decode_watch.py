@@ -1,6 +1,14 @@
 """A link that used to decode and starts to fail raises an alarm, once; so does its end."""
 
+import asyncio
+from pathlib import Path
+
+from structlog.testing import capture_logs
+
+from receiver.daemon import Daemon
 from receiver.decode_watch import DecodeWatch, DecodingChange, LinkTotals
+from receiver.links.intake import LinkStatus
+from receiver.settings import SerialLink, Settings, StoreSettings
 
 
 class Link:
@@ -60,3 +68,24 @@ def test_a_link_that_is_gone_has_no_alarm() -> None:
     link.hears(unknown=60)
     watch.look([])
     assert watch.alarms == []
+
+
+def test_the_station_tells_it_in_the_log_and_in_its_status(tmp_path: Path) -> None:
+    async def story() -> tuple[list[str], str]:
+        daemon = Daemon(Settings(store=StoreSettings(path=str(tmp_path / "a.db"))))
+        radio = SerialLink(name="ch1", device="/dev/none")
+        intake = daemon.pipeline.stream_intake(radio, LinkStatus("ch1"))
+        with capture_logs() as log:
+            for line in (b"78664C3304,-75\r\n", b"?78664C3304-75\r\n", b"?78664C3304-75\r\n"):
+                intake.received(60 * line)
+                daemon._look_at_decoding()
+            alarm = daemon.status_line()
+            intake.received(60 * b"78664C3304,-75\r\n")
+            daemon._look_at_decoding()
+        assert "ALARM" not in daemon.status_line()
+        told = [f"{line['event']}: {line['link']}" for line in log if line["event"][:4] == "link"]
+        return told, alarm
+
+    told, alarm = asyncio.run(story())
+    assert told == ["link hears what it cannot read any more: ch1", "link can be read again: ch1"]
+    assert "ALARM link ch1 hears what it cannot read" in alarm

@@ -8,7 +8,16 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from export_season import FIELD_FILES, METADATA, Season, empty_store, export, imported, make_season
+from export_season import (
+    FIELD_FILES,
+    KINGSBURG,
+    METADATA,
+    Season,
+    empty_store,
+    export,
+    imported,
+    make_season,
+)
 
 dwca = pytest.importorskip(
     "dwca.read", reason="python-dwca-reader, which reads these archives, is not installed"
@@ -187,6 +196,22 @@ def test_field_files_are_read_back(tmp_path: Path) -> None:
     # Five files of an hour each, four of which reach into the next hour of the clock.
     assert sum(int(row.measured[0]["measurementValue"]) for row in rows) == 2807
     assert len({row.told["eventDate"][:13] for row in rows}) == len(rows)
+
+
+def test_tags_found_in_pulses_are_read_back(tmp_path: Path) -> None:
+    folder = FIELD_FILES / "kingsburg-2017"
+    files = sorted(folder.glob("*.gz"))
+    if not files:
+        pytest.skip("the field recordings kingsburg-2017 are not here")
+    db = imported(tmp_path / "field.db", *files, "--tags", folder / "tags.csv")
+    metadata = tmp_path / "metadata.toml"
+    metadata.write_text(KINGSBURG)
+    assert export("darwin-core", db, tmp_path / "out", "--metadata", metadata).exit_code == 0
+    told = [row.told for row in occurrences(tmp_path / "out")]
+    assert [each["eventDate"][:13] for each in told] == ["2017-09-01T20", "2017-09-01T21"]
+    assert {each["samplingProtocol"] for each in told} == {
+        "automated radio telemetry (VHF coded ID)"
+    }
 
 
 def test_everything_that_gbif_needs_is_asked_for_by_name(season: Season, tmp_path: Path) -> None:

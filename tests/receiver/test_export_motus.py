@@ -9,6 +9,7 @@ from typing import get_args
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 from export_season import (
     FIELD_FILES,
     HOUR_NS,
@@ -29,14 +30,11 @@ from protocols.ctt.packet import build_packet
 from protocols.records import Detection, Integrity
 from protocols.sensorgnome import parse_name
 from receiver.arrivals import Arrival, ClockSample, Source, Stamp
+from receiver.cli.simulate import simulate_command
 from receiver.exports.motus_lines import tag_line
 from receiver.exports.received_packet import received_packet
 from receiver.store.database import Store
 from receiver.store.queries import DetectionFilter, Reader
-from simulator.play import play_at_once
-from simulator.recorded_files import SensorGnomeFiles
-from simulator.scenario import quiet_marsh
-from simulator.world import World
 
 NAME = re.compile(r"^(.*)\/([^-]*-[^-]*-[0-9]+-([-0-9]+)(T[-0-9.]+)[P-Z]-([a-z]+).txt(.gz)?)$")
 """How SensorGnome's own software knows its files."""
@@ -79,17 +77,29 @@ def test_field_files_come_back_under_their_names_with_every_line_as_it_was(
             ]
 
 
+def test_tags_that_were_found_in_pulses_change_no_line_that_goes_back(tmp_path: Path) -> None:
+    folder = FIELD_FILES / "kingsburg-2017"
+    originals = sorted(folder.glob("*.txt.gz"))
+    if not originals:
+        pytest.skip("the field recordings kingsburg-2017 are not here")
+    db = imported(tmp_path / "field.db", *originals, "--tags", folder / "tags.csv")
+    said = export("motus", db, tmp_path / "out").output
+    assert "left out: coded-id: no tag record of Motus holds them" in said
+    for path in originals:
+        assert sorted(lines_of(tmp_path / "out" / "2017-09-01" / path.name)) == sorted(
+            lines_of(path)
+        )
+
+
 def test_a_simulated_stations_files_come_back_too(tmp_path: Path) -> None:
-    world = World(quiet_marsh().changed(duration_s=3700.0))
-    outlet = SensorGnomeFiles(tmp_path / "recorded", world.scenario.start_unix_s)
-    play_at_once(world, [outlet])
-    outlet.close()
-    db = imported(tmp_path / "station.db", *outlet.paths)
+    args = ["quiet-marsh", "--files", str(tmp_path / "recorded"), "--duration", "3700"]
+    assert CliRunner().invoke(simulate_command, args).exit_code == 0
+    recorded = sorted((tmp_path / "recorded").rglob("*-ctt.txt.gz"))
+    assert len(recorded) == 2
+    db = imported(tmp_path / "station.db", *recorded)
     assert export("motus", db, tmp_path / "out").exit_code == 0
-    got = {path.name: lines_of(path) for path in files_in(tmp_path / "out")}
-    want = {path.name: lines_of(path) for path in outlet.paths}
-    assert got == want
-    assert len(want) == 2
+    got = {path.name: sorted(lines_of(path)) for path in files_in(tmp_path / "out")}
+    assert got == {path.name: sorted(lines_of(path)) for path in recorded}
 
 
 def test_what_a_station_heard_itself_is_cut_into_its_hours(season: Season, tmp_path: Path) -> None:

@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from export_season import FIELD_FILES, METADATA, Season, empty_store, export, imported, make_season
+from export_season import (
+    FIELD_FILES,
+    KINGSBURG,
+    METADATA,
+    Season,
+    empty_store,
+    export,
+    imported,
+    make_season,
+)
 
 frictionless = pytest.importorskip(
     "frictionless", reason="frictionless, which checks data packages, is not installed"
@@ -119,11 +128,10 @@ def test_texts_that_spreadsheets_would_run_are_texts(season: Season, tmp_path: P
     assert names == {'\'=HYPERLINK("http://evil";"x")', 'a,"b @c', "GODWIT-1"}
 
 
-@pytest.mark.parametrize("folder", ["sensorgnome-2021"])
-def test_field_files_make_a_valid_package(folder: str, tmp_path: Path) -> None:
-    files = sorted((FIELD_FILES / folder).glob("*.gz"))
+def test_field_files_make_a_valid_package(tmp_path: Path) -> None:
+    files = sorted((FIELD_FILES / "sensorgnome-2021").glob("*.gz"))
     if not files:
-        pytest.skip(f"the field recordings {folder} are not here")
+        pytest.skip("the field recordings sensorgnome-2021 are not here")
     db = imported(tmp_path / "field.db", *files)
     metadata = tmp_path / "metadata.toml"
     metadata.write_text(METADATA.replace('"marsh"', '"7F5ERPI46977"').replace("2026-0", "2021-0"))
@@ -131,6 +139,24 @@ def test_field_files_make_a_valid_package(folder: str, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert complaints(tmp_path / "out") == []
     assert len(rows_of(tmp_path / "out" / "detections.csv")) == 2807
+
+
+def test_tags_found_in_pulses_stand_where_the_recordings_own_gps_was(tmp_path: Path) -> None:
+    folder = FIELD_FILES / "kingsburg-2017"
+    files = sorted(folder.glob("*.gz"))
+    if not files:
+        pytest.skip("the field recordings kingsburg-2017 are not here")
+    db = imported(tmp_path / "field.db", *files, "--tags", folder / "tags.csv")
+    metadata = tmp_path / "metadata.toml"
+    metadata.write_text(KINGSBURG)
+    result = export("movebank", db, tmp_path / "out", "--metadata", metadata)
+    assert result.exit_code == 0, result.output
+    assert complaints(tmp_path / "out") == []
+    rows = rows_of(tmp_path / "out" / "detections.csv")
+    assert len(rows) == 127
+    assert {row["location-lat"][:5] for row in rows} == {"44.26"}
+    assert {row["location-error-numerical"] for row in rows} == {"5020"}
+    assert len({row["telemetry-run-id"] for row in rows}) == 2
 
 
 def test_an_empty_store_makes_a_valid_package_of_deployments(tmp_path: Path) -> None:

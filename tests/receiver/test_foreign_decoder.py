@@ -2,6 +2,9 @@
 
 import re
 import shutil
+import signal
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,7 +73,7 @@ async def test_the_daemon_uses_a_decoder_of_another_package(
     await process.start_and_hear()
     radio.say(LINE + b"no heron\r\n")
     await process.tells(1, "tag heard first")
-    process.send(15)
+    process.send(signal.SIGTERM)
     assert await process.ended() == 0
     (row,) = process.detections()
     assert (row["tag_id"], row["protocol"], row["decoder"]) == ("00A1F3", "heron", "heron/1")
@@ -106,9 +109,6 @@ def test_the_page_shows_the_example_as_it_is() -> None:
 
 
 def test_the_tests_of_the_page_pass(installed: Path, tmp_path: Path) -> None:
-    import subprocess  # noqa: PLC0415
-    import sys  # noqa: PLC0415
-
     page_tests = [text for kind, text in BLOCKS if kind == "python"][-1]
     (tmp_path / "test_heron.py").write_text(page_tests)
     result = subprocess.run(

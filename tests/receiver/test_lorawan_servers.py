@@ -131,7 +131,7 @@ async def test_simulated_uplinks_are_counted_and_not_kept(
 ) -> None:
     gateway = {"gateway_ids": {"gateway_id": "dune"}, "rssi": -101}
     await broker.publish(TTN_TOPIC, ttn(gateway, simulated=True), ttn(gateway))
-    await until(lambda: servers.detections())
+    await until(servers.detections)
     await servers.end()
     assert len(servers.detections()) == 1
     assert servers.rejects() == {"simulated": 1}
@@ -145,7 +145,7 @@ async def test_a_payload_that_nobody_knows_is_kept_as_it_is(
         {"gatewayId": "a"}, deviceInfo=device, data=base64_of(b"\x01\x02"), fPort=99
     )
     await broker.publish(CHIRPSTACK_TOPIC, message)
-    await until(lambda: servers.detections())
+    await until(servers.detections)
     (row,) = servers.detections()
     assert (row["payload"], row["rssi_dbm"]) == ("0102", None)
     assert bytes.fromhex(row["raw"]) == message

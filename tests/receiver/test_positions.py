@@ -173,6 +173,7 @@ class Station:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.store = Store.open(path, station_id="marsh")
+        self.store.connection.execute("PRAGMA synchronous = OFF")  # No power is cut here.
 
     def keep(
         self,

@@ -1,7 +1,7 @@
 """Newer decoders over kept raw bytes: both verdicts stay, and doing it again adds nothing."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +67,10 @@ class BetterEars(FirstEars):
 
 
 @pytest.fixture(autouse=True)
-def _own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     registry.entries()
     monkeypatch.setattr(registry, "_entries", dict(registry._entries))
     register("ears", version="2", framing="lines", takes="a test's lines")(BetterEars)
-    yield
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import functools
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 from conftest import Until
@@ -12,8 +12,8 @@ from live_station import LiveStation
 from structlog.testing import capture_logs
 
 from protocols.ctt.driver_socket import data_message
-from receiver.limits import SERIAL_REOPEN_FIRST_S
-from receiver.links import backoff
+from receiver.links import socket as socket_module
+from receiver.links.backoff import Backoff
 from receiver.links.intake import LinkState
 from receiver.settings import SocketLink
 
@@ -57,9 +57,6 @@ class Driver:
         self.path.unlink(missing_ok=True)
 
 
-StartDriver: TypeAlias = Callable[[str], Driver]
-
-
 @pytest.fixture
 async def driver(tmp_path: Path) -> AsyncIterator[Driver]:
     made = Driver(tmp_path / "ch1.sock")
@@ -69,10 +66,9 @@ async def driver(tmp_path: Path) -> AsyncIterator[Driver]:
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    defaults = backoff.Backoff.__init__.__kwdefaults__
-    assert defaults["first_s"] == SERIAL_REOPEN_FIRST_S
-    monkeypatch.setitem(defaults, "first_s", 0.01)
-    monkeypatch.setitem(defaults, "longest_s", 0.05)
+    """Let the link come back in hundredths of what it waits otherwise."""
+    hasty = functools.partial(Backoff, first_s=0.01, longest_s=0.05)
+    monkeypatch.setattr(socket_module, "Backoff", hasty)
 
 
 def link_to(driver: Driver, decoder: str = "ctt-driver") -> SocketLink:
@@ -114,7 +110,7 @@ async def test_a_driver_that_ends_is_found_again_and_told_once(
         await driver.start()
         await until(lambda: driver.clients)
         driver.say(BEEP, 1)
-        await until(lambda: live.detections())
+        await until(live.detections)
     told = [line["event"] for line in log if line["log_level"] == "warning"]
     assert told[:3] == ["link lost", "link found again", "link lost"]
     assert told[-1] == "link found again"
@@ -131,7 +127,7 @@ async def test_a_blu_drivers_socket_is_heard_too(
     await until(lambda: driver.clients)
     fields = '{"detection":"AAAAoQcAAACMCDD4","rssi":-70,"current_tick_ms":9,"detect_tick_ms":4}'
     driver.say(f'{{"type":6,"channel":2,"data":{fields}}}', 1)
-    await until(lambda: live.detections())
+    await until(live.detections)
     (row,) = live.detections()
     assert (row["tag_id"], row["antenna"]) == ("000000A1", "2")
     assert row["measurements"]["temperature_c"] == -20

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pty
+import signal
 import subprocess
 import tty
 from collections.abc import Callable, Iterator
@@ -18,13 +19,15 @@ from live_station import LiveStation
 from station_process import StationProcess
 
 from protocols.ctt.extended import build_extended_packet
-from protocols.framing import cobs_encode
+from protocols.framing import CobsFramer, cobs_encode
 from protocols.station_link.bodies import Ack, Body, Hello, Log, Packet, Time
 from protocols.station_link.frames import Frame, build_frame, parse_body, parse_frame
 from receiver.arrivals import Stamp
+from receiver.links.intake import LinkStatus
 from receiver.links.serial import SerialLink, conversation_for, listener_of
 from receiver.settings import MqttLink, MqttTopic
 from receiver.settings import SerialLink as SerialSettings
+from receiver.store.queries import DetectionFilter, Reader
 
 if TYPE_CHECKING:
     from receiver.pipeline import StreamIntake
@@ -101,8 +104,6 @@ def link_of(device: Device, *more: str) -> str:
 
 def counts(station: StationProcess) -> dict[str, int]:
     """Return how many rows of each kind there are, for kinds that are one row a frame."""
-    from receiver.store.queries import Reader  # noqa: PLC0415
-
     with Reader(station.store) as reader:
         tables = reader.counts()
         kinds = reader.connection.execute("SELECT kind, count(*) FROM events GROUP BY kind")
@@ -118,18 +119,16 @@ def counts(station: StationProcess) -> dict[str, int]:
 
 
 async def test_the_daemon_hears_every_frame_of_the_example_firmware(
-    tmp_path: Path, plug_in_device: PlugInDevice
+    tmp_path: Path, plug_in_device: PlugInDevice, until: Until
 ) -> None:
     device = plug_in_device()
     station = StationProcess(tmp_path, [link_of(device)], commit_interval_s=0.2)
     try:
         await station.start_and_hear()
         device.start(interval_ms=10)
-        async with asyncio.timeout(20):
-            while not station.store.exists() or counts(station)["packet"] < 150:
-                await asyncio.sleep(0.05)
+        await until(lambda: counts(station)["packet"] >= 150)
         device.stop()
-        station.send(15)
+        station.send(signal.SIGTERM)
         assert await station.ended() == 0
     finally:
         station.kill()
@@ -138,8 +137,6 @@ async def test_the_daemon_hears_every_frame_of_the_example_firmware(
     others = [heard[kind] for kind in ("pulses", "gps", "log", "status")]
     assert max(others) - min(others) <= 1
     assert heard["packet"] - sum(others) in {0, 1}
-    from receiver.store.queries import DetectionFilter, Reader  # noqa: PLC0415
-
     with Reader(station.store) as reader:
         (hour,) = reader.activity(DetectionFilter(antenna=""))
         bodies = reader.connection.execute(
@@ -220,8 +217,6 @@ class Wire:
 
     def __init__(self, live: LiveStation) -> None:
         settings = SerialSettings(name="esp", device="/dev/none", decoder="station-link")
-        from receiver.links.intake import LinkStatus  # noqa: PLC0415
-
         self.status = LinkStatus("esp")
         conversation = conversation_for(settings, self.status)
         assert conversation is not None
@@ -247,8 +242,6 @@ class Wire:
     def said(self) -> list[Body]:
         """Return what the host writes now."""
         step = self.conversation.step(max(self.now(), self.conversation.due or 0))
-        from protocols.framing import CobsFramer  # noqa: PLC0415
-
         return [body_of(frame) for frame in CobsFramer().feed(step.write)]
 
 
@@ -390,7 +383,7 @@ async def test_receivers_on_a_broker_are_answered_on_the_topic_beside_theirs(
 
 
 async def test_a_data_tag_is_read_by_the_layout_that_the_owner_declared(
-    tmp_path: Path, plug_in_device: PlugInDevice
+    tmp_path: Path, plug_in_device: PlugInDevice, until: Until
 ) -> None:
     device = plug_in_device()
     codec = """
@@ -402,8 +395,7 @@ fields = [
     { name = "battery_v", type = "u16le", scale = 0.001 },
 ]
 """
-    station = StationProcess(tmp_path, [codec, link_of(device)], commit_interval_s=0.2)
-    station._links = 1
+    station = StationProcess(tmp_path, [codec + link_of(device)], commit_interval_s=0.2)
     payload = bytes.fromhex("0CFE780C")
     long_packet = build_extended_packet("78554C33", form=5, payload=payload)
     body = Packet(radio=0, modulation=1, frequency_hz=434_000_000, packet=long_packet)
@@ -411,10 +403,8 @@ fields = [
     try:
         await station.start_and_hear()
         os.write(device._radio, cobs_encode(frame) + b"\0")
-        async with asyncio.timeout(20):
-            while not station.store.exists() or not station.detections():
-                await asyncio.sleep(0.05)
-        station.send(15)
+        await until(station.detections)
+        station.send(signal.SIGTERM)
         assert await station.ended() == 0
     finally:
         station.kill()

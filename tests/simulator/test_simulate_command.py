@@ -21,7 +21,6 @@ from protocols.ctt.lines import CttLineDecoder
 from protocols.records import Detection
 from protocols.sensorgnome import SensorGnomeReader, parse_name
 from receiver.cli.simulate import simulate_command
-from simulator.recorded_files import SensorGnomeFiles
 from simulator.scenario import SCENARIOS
 from simulator.truth import Reception, Transmission
 from simulator.truth_file import read_truth
@@ -196,9 +195,6 @@ def test_the_help_names_every_scenario() -> None:
 
 
 def test_a_station_has_a_serial_number_that_motus_takes(tmp_path: Path) -> None:
-    scenario = SCENARIOS["quiet-marsh"]()
-    with SensorGnomeFiles(tmp_path, scenario.start_unix_s):
-        pass
     simulate("quiet-marsh", "--files", tmp_path, "--duration", "60")
     (path,) = tmp_path.iterdir()
     name = parse_name(path.name)
