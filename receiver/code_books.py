@@ -10,7 +10,7 @@ _BOOKS_KEPT: Final = 16
 """Nominal frequencies at one station: one or two; a book of 1000 tags has about 2 MB."""
 
 
-class Chosen(msgspec.Struct, frozen=True):
+class Chosen(msgspec.Struct, frozen=True, eq=False):
     """What one antenna looks for."""
 
     tags: tuple[CodedTag, ...]

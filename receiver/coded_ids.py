@@ -15,11 +15,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Literal, Protocol, TypeAlias
 
-import msgspec
 import structlog
 
 from protocols.coded_id import (
-    AntennaDecoder,
     BurstSeen,
     Event,
     HeardPulse,
@@ -31,14 +29,14 @@ from protocols.records import Pulse, Setting
 from receiver.activity import LinkActivity
 from receiver.arrivals import Arrival, RunRow, Source
 from receiver.code_books import CodeBooks
-from receiver.coded_runs import DECODER, CodedRuns, tuned_mhz, unlisted_interval
+from receiver.coded_antenna import CodedAntenna
+from receiver.coded_runs import tuned_mhz, unlisted_interval
 from receiver.limits import (
     ANTENNAS_SEARCHED,
     CODED_ID_SLICE_S,
     PULSES_WAITING_TO_BE_SEARCHED,
 )
-from receiver.pulse_origins import PulseOrigin, kept_now, later, raw_of, stamp_of
-from receiver.pulse_times import PulseTimes
+from receiver.pulse_origins import PulseOrigin, kept_now, later, stamp_of
 from receiver.run_log import RunLog
 from receiver.tag_list_in_use import TagListInUse
 
@@ -47,25 +45,12 @@ log = structlog.get_logger()
 PulsesKept: TypeAlias = Literal["used", "all"]
 
 _TICK_S: Final = 1.0
-_SETTLES_WITHIN_NS: Final = 3 * 10**9
-"""Lateness, the longest burst, and a tick: then nothing but open runs waits for time to pass."""
 
 _AT_ONCE: Final = 16
 """Pulses of one antenna that are searched before the next antenna has its turn."""
 
 _FINISH_S: Final = 2.0
 """How long the search may go on when the station stops; SIGTERM has ten seconds in all."""
-
-_COUNTED: Final = (
-    "implausible_pulses",
-    "late_pulses",
-    "pulses_released_early",
-    "narrowed_searches",
-    "skipped_pulses",
-    "lone_bursts_dropped",
-    "runs_cut",
-)
-"""The decoder's counters that `activity` has too, under the same names."""
 
 
 class Takes(Protocol):
@@ -76,26 +61,6 @@ class Takes(Protocol):
     ) -> None:
         """Queue rows, detections among them, with the runs that they belong to."""
         ...
-
-
-class _Antenna:
-    """One antenna of one link."""
-
-    def __init__(self, source: Source, radio: str | None, numbers: Iterator[int]) -> None:
-        self.radio = radio
-        self.label = source.antenna_of(radio)
-        self.source = _decoded(source)
-        self.heard_from = source
-        self.activity: LinkActivity | None = None
-        self.times = PulseTimes()
-        self.waiting: deque[HeardPulse] = deque()
-        self.tuned_mhz: float | None = None
-        self.decoder: AntennaDecoder | None = None
-        self.runs = CodedRuns(self.label or source.link, radio, numbers, raw_of)
-        self.shift_ns = 0
-        """UTC less time line, as of the latest pulse."""
-        self.heard_mono_ns = 0
-        self.counted = dict.fromkeys(_COUNTED, 0)
 
 
 class CodedIdListener:
@@ -131,9 +96,9 @@ class CodedIdListener:
         self._most_waiting = most_waiting
         self._busy_s = busy_s
         self._tags = TagListInUse()
-        self._antennas: dict[tuple[str, str | None], _Antenna] = {}
+        self._antennas: dict[tuple[str, str | None], CodedAntenna] = {}
         self._numbers = itertools.count(1)
-        self._turns: deque[_Antenna] = deque()
+        self._turns: deque[CodedAntenna] = deque()
         """Those with pulses that wait, in the order in which they are served."""
         self._waiting = 0
         self._work_handle: asyncio.Handle | None = None
@@ -175,19 +140,13 @@ class CodedIdListener:
         return {antenna.tuned_mhz for antenna in self._antennas.values()} or {None}
 
     def _use_list(self) -> None:
-        if self._tags.books is None:
+        if self._books is None:
             self.finish()
             for antenna in self._antennas.values():
                 antenna.decoder = None
-        for antenna in self._antennas.values():
-            self._retune(antenna)
-
-    def _retune(self, antenna: _Antenna) -> None:
-        if self._books is None or antenna.decoder is None:
             return
-        chosen = self._books.of(antenna.tuned_mhz)
-        antenna.runs.use(chosen.tags)
-        self._tell(antenna, antenna.decoder.use(chosen.book))
+        for antenna in self._antennas.values():
+            self._tell(antenna, antenna.use(self._books))
 
     # Pulses.
 
@@ -199,24 +158,23 @@ class CodedIdListener:
         """
         record = arrival.record
         if isinstance(record, Setting):
-            self._tune(arrival.source, record)
+            self._tune(arrival.source, record, activity)
             return arrival
         if not isinstance(record, Pulse):
             return arrival
-        antenna = self._antenna(arrival.source, record.antenna)
-        antenna.activity = activity
+        antenna = self._antenna(arrival.source, record.antenna, activity)
         line_ns, stamp = antenna.times.place(record, arrival.stamp)
         # A row's stamp is that of its frame: the age is taken off when it is written.
         arrival = Arrival(record, arrival.source, later(stamp, 1000 * (record.age_us or 0)))
         if antenna.decoder is None:
             if self._books is not None:
-                self._refuse(antenna, 1)
+                antenna.refuse(1)
             return arrival
         antenna.shift_ns = stamp.utc_ns - line_ns
         if record.tuned_frequency_hz is not None:
             self._tune_antenna(antenna, record.tuned_frequency_hz / 1e6)
         if self._waiting >= self._most_waiting:
-            self._refuse(antenna, 1)
+            antenna.refuse(1)
             return arrival
         kept = arrival if self.pulses_kept == "all" else None
         pulse = HeardPulse.of(line_ns, record)
@@ -244,43 +202,36 @@ class CodedIdListener:
         self._search(self._busy_s() + _FINISH_S)
         for antenna in self._antennas.values():
             if antenna.waiting:
-                self._refuse(antenna, len(antenna.waiting))
+                antenna.refuse(len(antenna.waiting))
                 antenna.waiting.clear()
             if antenna.decoder is not None:
                 self._tell(antenna, antenna.decoder.finish())
         self._turns.clear()
         self._waiting = 0
 
-    def _antenna(self, source: Source, radio: str | None) -> _Antenna:
+    def _antenna(self, source: Source, radio: str | None, activity: LinkActivity) -> CodedAntenna:
         key = (source.link, source.antenna_of(radio))
         antenna = self._antennas.get(key)
         if antenna is None:
-            antenna = _Antenna(source, radio, self._numbers)
+            antenna = CodedAntenna(source, radio, activity, self._numbers)
             if len(self._antennas) >= ANTENNAS_SEARCHED:
                 return antenna
             self._antennas[key] = antenna
-        if antenna.heard_from is not source:
-            antenna.heard_from, antenna.source = source, _decoded(source)
+        antenna.heard_from(source, activity)
         if antenna.decoder is None and self._books is not None:
-            chosen = self._books.of(antenna.tuned_mhz)
-            antenna.runs.use(chosen.tags)
-            antenna.decoder = AntennaDecoder(chosen.book)
-            antenna.counted = dict.fromkeys(_COUNTED, 0)
+            self._tell(antenna, antenna.begin(self._books))
         return antenna
 
-    def _refuse(self, antenna: _Antenna, pulses: int) -> None:
-        if antenna.activity is not None:
-            antenna.activity.of(antenna.label).rejects["pulses_not_searched"] += pulses
-
-    def _tune(self, source: Source, setting: Setting) -> None:
+    def _tune(self, source: Source, setting: Setting, activity: LinkActivity) -> None:
         mhz = tuned_mhz(setting)
         if mhz is not None:
-            self._tune_antenna(self._antenna(source, setting.antenna), mhz)
+            self._tune_antenna(self._antenna(source, setting.antenna, activity), mhz)
 
-    def _tune_antenna(self, antenna: _Antenna, mhz: float) -> None:
+    def _tune_antenna(self, antenna: CodedAntenna, mhz: float) -> None:
         if antenna.tuned_mhz is None or abs(antenna.tuned_mhz - mhz) > 1e-3:  # noqa: PLR2004  A kHz.
             antenna.tuned_mhz = mhz
-            self._retune(antenna)
+            if antenna.decoder is not None and self._books is not None:
+                self._tell(antenna, antenna.begin(self._books))
 
     def _work(self) -> None:
         """Search for a slice of time; come back after the loop has read what arrived meanwhile."""
@@ -304,10 +255,10 @@ class CodedIdListener:
             assert antenna.decoder is not None  # noqa: S101  Else nothing would wait for it.
             events = antenna.decoder.feed(pulses)
             # From here on time passes for this antenna, also when it hears nothing more.
-            antenna.heard_mono_ns = self._mono_ns()
-            events += antenna.decoder.tick(antenna.heard_mono_ns)
+            antenna.searched_mono_ns = self._mono_ns()
+            events += antenna.decoder.tick(antenna.searched_mono_ns)
             self._tell(antenna, events)
-            self._count(antenna)
+            antenna.count()
             if self._busy_s() >= until_s:
                 return
 
@@ -315,27 +266,12 @@ class CodedIdListener:
         self._tick_handle = None
         now_ns = self._mono_ns()
         self.tick(now_ns)
-        if any(
-            antenna.decoder is not None
-            and (antenna.decoder.open_runs or now_ns - antenna.heard_mono_ns < _SETTLES_WITHIN_NS)
-            for antenna in self._antennas.values()
-        ):
+        if any(antenna.is_open(now_ns) for antenna in self._antennas.values()):
             self._tick_handle = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
-
-    def _count(self, antenna: _Antenna) -> None:
-        """Put what the search could not take on into the hour's activity."""
-        if antenna.decoder is None or antenna.activity is None:
-            return
-        counters = antenna.decoder.counters
-        for name in _COUNTED:
-            more = getattr(counters, name) - antenna.counted[name]
-            if more:
-                antenna.counted[name] += more
-                antenna.activity.of(antenna.label).rejects[name] += more
 
     # What was found.
 
-    def _tell(self, antenna: _Antenna, events: Iterable[Event]) -> None:
+    def _tell(self, antenna: CodedAntenna, events: Iterable[Event]) -> None:
         arrivals: list[Arrival] = []
         runs: dict[int, RunRow] = {}
         for event in events:
@@ -354,10 +290,10 @@ class CodedIdListener:
                 runs[run.number] = run
                 if isinstance(event, RunOpened | RunEnded):
                     self._run_log.tell(event, run, antenna.source.link, self._mono_ns())
-        if (arrivals or runs) and antenna.activity is not None:
+        if arrivals or runs:
             self._take(arrivals, list(runs.values()), antenna.activity)
 
-    def _mismatch(self, antenna: _Antenna, event: IntervalMismatch) -> Iterator[Arrival]:
+    def _mismatch(self, antenna: CodedAntenna, event: IntervalMismatch) -> Iterator[Arrival]:
         log.warning(
             "code seen, interval does not match the list",
             tags=",".join(event.labels),
@@ -375,7 +311,3 @@ class CodedIdListener:
             antenna.source,
             stamp_of(last.time_ns, last.pulses[0]),
         )
-
-
-def _decoded(source: Source) -> Source:
-    return msgspec.structs.replace(source, decoder=DECODER)

@@ -39,8 +39,9 @@ from receiver.progress import Progress
 from receiver.reload import taken_over
 from receiver.run_index import RunSorting
 from receiver.settings import Link, SerialLink, Settings, TagsSettings
+from receiver.sinks.uploads import Uploads, noted_by
 from receiver.store.lock import hold
-from receiver.store.retention import retention_of
+from receiver.store.retention import Retention, retention_of
 from receiver.store.writer import StoreState, Writer
 from receiver.supervision import RunsForEver, Supervision
 from receiver.tag_lists import TagListError, canonical, read_known_tags
@@ -76,7 +77,7 @@ class Daemon:
         self.writer = Writer(
             Path(settings.store.path),
             settings.station.id,
-            retention=retention_of(settings.store),
+            retention=_retention(settings),
             chore=RunSorting(lambda: _known_tags(self.settings.tags)),
         )
         self.activity = Activity(self.clock.stamp().utc_ns, self.clock.boot)
@@ -98,6 +99,12 @@ class Daemon:
         self.clock_watch = ClockWatch(self.clock, self._keep_gpsd_fix)
         self._progress = Progress(
             self.writer, lambda: self.pipeline.waiting_rows, self.supervision.dead
+        )
+        self.uploads = Uploads(
+            [sink for sink in settings.sinks if sink.automatic],
+            Path(settings.store.path),
+            settings.station.id,
+            noted_by(self.writer.note),
         )
         self._load = load
         self._own_activity = LinkActivity(LinkStatus(STATION_LINK), iter([None]))
@@ -155,7 +162,9 @@ class Daemon:
         await self.coded_ids.change(self.settings.tags.coded_ids)
         await self.supervision.change(self.settings.links)
         await self.clock_watch.change(self.settings.clock)
-        watches = (self._keep_activity, self._summarise, self._look_after, self._reload_when_asked)
+        watches = [self._keep_activity, self._summarise, self._look_after, self._reload_when_asked]
+        if self.uploads.statuses:
+            watches.append(self.uploads.run)
         tasks = [asyncio.create_task(_told_if_it_fails(watch)) for watch in watches]
         await self._stop.wait()
         self.notifier.stopping()
@@ -208,7 +217,7 @@ class Daemon:
         if self.settings.log != old.log:
             configure(self.settings.log.format, self.settings.log.level)
         self.pipeline.commit_every(self.settings.store.commit_interval)
-        self.writer.housekeeping.retention = retention_of(self.settings.store)
+        self.writer.housekeeping.retention = _retention(self.settings)
         self.coded_ids.pulses_kept = self.settings.store.pulses
         await self.coded_ids.change(self.settings.tags.coded_ids)
         if self.settings.station != old.station:
@@ -333,6 +342,10 @@ async def _told_if_it_fails(watch: Callable[[], Awaitable[None]]) -> None:
         except Exception:
             log.exception("failed by a fault in the program", what=watch.__name__.strip("_"))
             await asyncio.sleep(_SUMMARY_INTERVAL_S)
+
+
+def _retention(settings: Settings) -> Retention:
+    return retention_of(settings.store, tuple(sink.name for sink in settings.sinks))
 
 
 def _known_tags(tags: TagsSettings) -> frozenset[str]:

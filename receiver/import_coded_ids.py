@@ -27,7 +27,7 @@ from protocols.coded_id import (
 )
 from protocols.records import UnlistedInterval
 from receiver.arrivals import Arrival, RunRow
-from receiver.code_books import CodeBooks
+from receiver.code_books import Chosen, CodeBooks
 from receiver.coded_runs import CodedRuns, HeardBurst, unlisted_interval
 from receiver.imported_pulses import (
     PulseStream,
@@ -136,23 +136,18 @@ class _StreamImport:
         decoded.removed += self._take_back()
 
     def _decode(self, passage: Iterator[HeardPulse], decoded: Decoded) -> None:
-        decoder: AntennaDecoder | None = None
-        for tuned, part in itertools.groupby(passage, self._tuned_at):
-            chosen = self._books.of(tuned)
+        for chosen, part in itertools.groupby(passage, self._looked_for_at):
             self._runs.use(chosen.tags)
-            if decoder is None:
-                decoder = AntennaDecoder(chosen.book)
-            else:
-                self._take(decoder.use(chosen.book), decoded)
+            decoder = AntennaDecoder(chosen.book)
             while portion := list(itertools.islice(part, _PULSES_AT_ONCE)):
                 decoded.pulses += len(portion)
                 self._take(decoder.feed(portion), decoded)
-        if decoder is not None:
             self._take(decoder.finish(), decoded)
 
-    def _tuned_at(self, pulse: HeardPulse) -> float | None:
+    def _looked_for_at(self, pulse: HeardPulse) -> Chosen:
+        """Return what the radio could hear when it heard this pulse."""
         number = bisect_right(self._tunings, pulse.time_ns, key=lambda tuning: tuning[0])
-        return self._tunings[number - 1][1] if number else None
+        return self._books.of(self._tunings[number - 1][1] if number else None)
 
     def _take(self, events: Iterable[Event], decoded: Decoded) -> None:
         for event in events:

@@ -57,9 +57,9 @@ class _LeastLag:
             # After a long silence what was known before is better than nothing.
             self._before = self._now if self._now is not None else self._before
             self._window, self._now = window, lag_ns
-        elif self._now is None or lag_ns < self._now:
-            self._now = lag_ns
-        return lag_ns if self._before is None else min(self._before, self._now)
+        now_ns = lag_ns if self._now is None else min(self._now, lag_ns)
+        self._now = now_ns
+        return now_ns if self._before is None else min(self._before, now_ns)
 
 
 class PulseTimes:

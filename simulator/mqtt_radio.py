@@ -1,18 +1,21 @@
-"""Radios that publish their lines to an MQTT broker, one message a line, QoS 1.
+"""Radios that publish to an MQTT broker, QoS 1.
 
-topic    stopover/<station>/lines/<radio>
-payload  one serial line of a CTT radio, without its terminator
+A CTT radio publishes its lines, one message a line, without terminator, at
+stopover/<station>/lines/<radio>; what the others publish is drawn in `mqtt_messages.py`. Several
+gateways that hear one LoRa uplink make one message, as their server merges them.
 """
 
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 import aiomqtt
 
+from simulator.link_firmware import LinkFirmware
+from simulator.mqtt_messages import Message, chirpstack_uplink, rtl433_event, ttn_uplink
 from simulator.world import Emission
 
 MAX_WAITING_LINES: Final = 10_000
@@ -20,6 +23,8 @@ MAX_WAITING_LINES: Final = 10_000
 _RECONNECT_S: Final = 1.0
 _CONNECT_WITHIN_S: Final = 10.0
 _DRAIN_S: Final = 5.0
+_MERGED_WITHIN_S: Final = 0.2
+"""How long a LoRaWAN server waits for other gateways: ChirpStack's default."""
 
 _DEFAULT_PORT: Final = {"mqtt": 1883, "mqtts": 8883}
 
@@ -35,17 +40,75 @@ class MqttRadios:
         self.lines_published = 0
         self.lines_dropped = 0
         self._waiting: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MAX_WAITING_LINES)
+        self._firmware: dict[str, LinkFirmware] = {}
+        self._uplink: list[Emission] = []
+        self._uplinks: dict[str, int] = {}
 
     def send(self, emission: Emission) -> bool:
-        """Queue a radio's lines; False where the queue is full or there is no line in it."""
-        topic = line_topic(emission.station.name, emission.radio.name)
-        lines = [line for line in emission.wire.replace(b"\r", b"\n").split(b"\n") if line]
-        if self._waiting.qsize() + len(lines) > MAX_WAITING_LINES:
-            self.lines_dropped += len(lines)
+        """Queue what a radio publishes; False where the queue is full or it publishes nothing."""
+        kind = emission.radio.kind
+        if kind == "lorawan":
+            return self._merge(emission)
+        if kind == "ctt":
+            topic = line_topic(emission.station.name, emission.radio.name)
+            lines = emission.wire.replace(b"\r", b"\n").split(b"\n")
+            messages = [Message(topic, line) for line in lines if line]
+        elif kind == "rtl433":
+            messages = [rtl433_event(emission, emission.reception.heard_at_unix_s)]
+        elif kind == "station-link":
+            messages = self._link_frames(emission)
+        else:
             return False
-        for line in lines:
-            self._waiting.put_nowait((topic, line))
-        return bool(lines)
+        return self._queue(messages)
+
+    def flush(self) -> None:
+        """Publish the uplink that waits for more gateways."""
+        if self._uplink:
+            heard, self._uplink = self._uplink, []
+            device = heard[0].device
+            count = self._uplinks.get(device, 0)
+            self._uplinks[device] = count + 1
+            dress = ttn_uplink if heard[0].radio.server == "ttn" else chirpstack_uplink
+            self._queue([dress(heard, device, count, heard[0].reception.heard_at_unix_s)])
+
+    def _merge(self, emission: Emission) -> bool:
+        is_other = self._uplink and (
+            self._uplink[0].reception.transmission != emission.reception.transmission
+            or self._uplink[0].radio.server != emission.radio.server
+        )
+        if is_other:
+            self.flush()
+        self._uplink.append(emission)
+        if len(self._uplink) == 1:
+            with contextlib.suppress(RuntimeError):  # Without a loop, the next uplink flushes.
+                asyncio.get_running_loop().call_later(_MERGED_WITHIN_S, self._flush_if, emission)
+        return True
+
+    def _flush_if(self, first: Emission) -> None:
+        if self._uplink and self._uplink[0] is first:
+            self.flush()
+
+    def _link_frames(self, emission: Emission) -> list[Message]:
+        """Return a receiver's frames: HELLO before its first packet."""
+        station = emission.station
+        topic = f"stopover/{station.name}/frames"
+        firmware = self._firmware.get(station.name)
+        messages: list[Message] = []
+        if firmware is None:
+            linked = [radio for radio in station.radios if radio.kind == "station-link"]
+            firmware = self._firmware[station.name] = LinkFirmware(station.name, linked)
+            messages.append(Message(topic, firmware.frame(firmware.hello(), emission.time_s)))
+        body = firmware.packet(emission.radio, emission.wire, emission.reception.rssi_dbm)
+        messages.append(Message(topic, firmware.frame(body, emission.time_s)))
+        return messages
+
+    def _queue(self, messages: Sequence[Message]) -> bool:
+        if self._waiting.qsize() + len(messages) > MAX_WAITING_LINES:
+            self.lines_dropped += len(messages)
+            return False
+        for message in messages:
+            self._waiting.put_nowait(message)
+        return bool(messages)
 
     async def publish(self, client: aiomqtt.Client) -> None:
         """Publish what is queued, for ever; a line leaves the queue once the broker has it.
@@ -106,6 +169,7 @@ async def mqtt_radios(url: str) -> AsyncIterator[MqttRadios]:
         yield radios
         if publishing.done():
             await publishing
+        radios.flush()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(radios.drained(), _DRAIN_S)
     finally:

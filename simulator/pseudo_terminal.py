@@ -24,10 +24,14 @@ class PseudoTerminal:
     """
 
     def __init__(
-        self, on_bytes: Callable[[bytes], None], on_host_closed: Callable[[], None]
+        self,
+        on_bytes: Callable[[bytes], None],
+        on_host_closed: Callable[[], None],
+        on_host_opened: Callable[[], None] | None = None,
     ) -> None:
         self._on_bytes = on_bytes
         self._on_host_closed = on_host_closed
+        self._on_host_opened = on_host_opened
         self._loop = asyncio.get_running_loop()
         self._end, port = os.openpty()
         tty.setraw(port)
@@ -85,6 +89,8 @@ class PseudoTerminal:
         """Begin to talk; what the host wrote meanwhile is read now, so that it can be answered."""
         self.is_open = True
         self._loop.add_reader(self._end, self._read)
+        if self._on_host_opened is not None:
+            self._on_host_opened()
 
     def _read(self) -> None:
         try:

@@ -1,19 +1,21 @@
-"""All radios of a world on pseudo-terminals."""
+"""All radios of a world that have a serial port, on pseudo-terminals."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from simulator.blu_receiver import BluReceiver
+from simulator.link_firmware import SerialLinkReceiver
 from simulator.serial_radio import SerialRadio
 from simulator.stations import Radio
 from simulator.world import Emission, World
 
 
 class Port(msgspec.Struct, frozen=True, kw_only=True):
-    """A simulated radio as a station's owner meets it."""
+    """A simulated radio, or a receiver of several, as a station's owner meets it."""
 
     name: str
     device: str
@@ -23,10 +25,16 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
     """What to set so that it hears what its world lets it hear: `fsktag`, `node3` or nothing."""
     has_replies: bool
     """Whether it answers commands at all."""
+    decoder: str = "ctt"
+    """What it speaks: `ctt`, `ctt-blu` or `station-link`."""
 
 
 class SerialStation:
-    """An outlet: each radio of the world has a port of its own. Needs the running loop."""
+    """An outlet: all that is plugged into the world's stations. Needs the running loop.
+
+    Each CTT radio has a port of its own; the 2.4 GHz radios of a station share a receiver, as do
+    those with open firmware. Sticks, gateways and VHF receivers are on no serial port.
+    """
 
     def __init__(self, world: World, *, aliases: Path | None = None) -> None:
         """Plug all radios in; `aliases` is a folder for lasting names of the devices."""
@@ -38,25 +46,63 @@ class SerialStation:
             )
             for station in world.scenario.stations
             for radio in station.radios
+            if radio.kind == "ctt"
         }
+        self.blu_receivers: dict[str, BluReceiver] = {}
+        self.link_receivers: dict[str, SerialLinkReceiver] = {}
+        for station in world.scenario.stations:
+            blu = [radio for radio in station.radios if radio.kind == "blu"]
+            linked = [radio for radio in station.radios if radio.kind == "station-link"]
+            if blu:
+                self.blu_receivers[station.name] = BluReceiver(blu)
+            if linked:
+                self.link_receivers[station.name] = SerialLinkReceiver(station.name, linked)
         self._has_one_station = len(world.scenario.stations) == 1
 
     def ports(self) -> tuple[Port, ...]:
-        """Return where each radio is; with several stations a name has the station's before it."""
-        return tuple(
+        """Return where each is; with several stations a name has the station's before it."""
+        ports = [
             Port(
-                name=radio if self._has_one_station else f"{station}-{radio}",
+                name=self._name(station, radio),
                 device=serial.device,
                 antenna=serial.radio.antenna,
                 preset=_preset(serial.radio),
                 has_replies=serial.has_replies,
             )
             for (station, radio), serial in self.radios.items()
+        ]
+        receivers: tuple[tuple[str, Mapping[str, BluReceiver | SerialLinkReceiver]], ...] = (
+            ("ctt-blu", self.blu_receivers),
+            ("station-link", self.link_receivers),
         )
+        for decoder, plugged in receivers:
+            ports += [
+                Port(
+                    name=self._name(station, decoder),
+                    device=each.device,
+                    antenna="",
+                    preset="",
+                    has_replies=True,
+                    decoder=decoder,
+                )
+                for station, each in plugged.items()
+            ]
+        return tuple(ports)
 
     def send(self, emission: Emission) -> bool:
         """Print at the radio's port; False where nobody took it."""
-        return self.radios[emission.station.name, emission.radio.name].send(emission.wire)
+        station, radio = emission.station.name, emission.radio
+        rssi_dbm = emission.reception.rssi_dbm
+        if radio.kind == "ctt":
+            return self.radios[station, radio.name].send(emission.wire)
+        if radio.kind == "blu":
+            return self.blu_receivers[station].hear(radio, emission.wire, rssi_dbm)
+        if radio.kind == "station-link":
+            return self.link_receivers[station].hear(radio, emission.wire, rssi_dbm)
+        return False
+
+    def _name(self, station: str, radio: str) -> str:
+        return radio if self._has_one_station else f"{station}-{radio}"
 
     @property
     def lines_sent(self) -> int:
@@ -72,6 +118,10 @@ class SerialStation:
         """Take all radios off the bus."""
         for radio in self.radios.values():
             radio.unplug()
+        for blu in self.blu_receivers.values():
+            blu.unplug()
+        for linked in self.link_receivers.values():
+            linked.unplug()
 
 
 @contextmanager

@@ -84,6 +84,9 @@ class Radio(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             "packets at this level are lost. dBm."
         ),
     ] = -106.0
+    server: Annotated[
+        Literal["chirpstack", "ttn"], Meta(description="To which server a LoRaWAN gateway belongs.")
+    ] = "chirpstack"
     vice: Vice | None = None
 
     @property

@@ -119,7 +119,7 @@ class TagLife:
                 number += sent
                 unheard += sent
                 if end_s - since_s >= _STILL_STEP_S:
-                    yield Unheard(round(end_s * 1e6), since_s, unheard)
+                    yield Unheard(self._told_us(end_s), since_s, unheard)
                     unheard, since_s = 0, end_s
                 continue
             height_m = tag.height_m if tag.track is None else leg.height_m
@@ -129,7 +129,13 @@ class TagLife:
                     number += 1
                 beep_s += tag.gap_s(dice.uniform(-tag.jitter_s, tag.jitter_s))
         if self._until_s < math.inf:
-            yield Unheard(round(self._until_s * 1e6) - 1, since_s, unheard)
+            yield Unheard(self._told_us(self._until_s), since_s, unheard)
+
+    def _told_us(self, time_s: float) -> int:
+        """Return when something is told: what the world's end cuts off, just before it."""
+        if time_s < self._until_s:
+            return round(time_s * 1e6)
+        return round(self._until_s * 1e6) - 1
 
     def _pass(self, beep_s: float, end_s: float, luck: float) -> tuple[int, float]:
         """Beep until `end_s` where nobody hears it: (how often it sent, when it beeps next)."""

@@ -37,7 +37,7 @@ from simulator.station_life import StationLife
 from simulator.stations import Channel, Radio, Station
 from simulator.sun import sun_elevation_deg
 from simulator.tag_life import Beep, Moment, TagLife, Unheard, clouds_of
-from simulator.truth import OutOfReach, Outcome, Receiver, Reception, Transmission
+from simulator.truth import Outcome, OutOfReach, Receiver, Reception, Transmission
 
 TAG_FREQUENCY_HZ: Final = FREQUENCY_HZ["434"]
 NODE_FREQUENCY_HZ: Final = 433_250_000
@@ -62,6 +62,8 @@ class Emission(msgspec.Struct, frozen=True, kw_only=True):
     wire: bytes
     reception: Reception
     """The truth of it; its row is not told apart from the emission."""
+    device: str = ""
+    """Who sent it, where the network tells that outside of the packet: a LoRa device's EUI."""
 
 
 Happening: TypeAlias = Receiver | Transmission | Reception | OutOfReach | Emission
@@ -217,9 +219,12 @@ class World:
             if wire is None:
                 yield msgspec.structs.replace(taken, outcome=outcome)
             else:
-                self._print(ears, wire, taken, taking.end_us)
+                device = taking.sent.sender if taking.sent.band == "lora" else ""
+                self._print(ears, wire, taken, taking.end_us, device)
 
-    def _print(self, ears: RadioEars, line: bytes, taken: Reception, end_us: int) -> None:
+    def _print(
+        self, ears: RadioEars, line: bytes, taken: Reception, end_us: int, device: str = ""
+    ) -> None:
         """Put a line on the port a moment after the packet's end."""
         wire = line
         if ears.radio.kind == "ctt":
@@ -228,7 +233,12 @@ class World:
                 taken = msgspec.structs.replace(taken, line_fault=fault)
         time_us = end_us + PRINT_DELAY_US
         emission = Emission(
-            time_s=time_us / 1e6, station=ears.station, radio=ears.radio, wire=wire, reception=taken
+            time_s=time_us / 1e6,
+            station=ears.station,
+            radio=ears.radio,
+            wire=wire,
+            reception=taken,
+            device=device,
         )
         self._schedule(time_us, _just, emission)
 

@@ -34,7 +34,7 @@ def packet_iq(
     bits = np.unpackbits(np.frombuffer(PREAMBLE + packet, dtype=np.uint8))
     tones_hz = np.repeat((2.0 * bits - 1) * DEVIATION_HZ, SAMPLES_PER_S // BITS_PER_S) + offset_hz
     phase = 2 * np.pi * np.cumsum(tones_hz) / SAMPLES_PER_S
-    packet_on_air: "NDArray[np.complex64]" = (level * np.exp(1j * phase)).astype(np.complex64)
+    packet_on_air: NDArray[np.complex64] = (level * np.exp(1j * phase)).astype(np.complex64)
     return packet_on_air
 
 

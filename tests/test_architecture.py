@@ -18,6 +18,9 @@ STARTS_THE_SIMULATOR = frozenset({"receiver.cli.simulate", "receiver.cli.demo"})
 
 FLOORS = (
     (
+        "setting_types",
+        "sink_settings",
+        "sink_tables",
         "arrivals",
         "settings",
         "config",
@@ -62,6 +65,7 @@ FLOORS = (
     (
         "pipeline",
         "minute",
+        "coded_antenna",
         "coded_ids",
         "import_coded_ids",
         "connecting",

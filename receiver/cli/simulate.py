@@ -15,6 +15,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from simulator.iq_radio import IqFile
     from simulator.play import Outlet, Witness
     from simulator.scenario import Scenario
     from simulator.serial_station import Port
@@ -38,6 +39,17 @@ Examples:
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
     help="Write what the stations and the nodes' cards would have recorded.",
+)
+@click.option(
+    "--iq",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write I/Q of one radio's antenna: FILE.cu8 or FILE.cf32, 250 kS/s. Needs numpy.",
+)
+@click.option(
+    "--iq-radio",
+    metavar="STATION/RADIO",
+    help="Whose antenna --iq is; else the first radio's.",
 )
 @click.option(
     "--truth",
@@ -71,6 +83,8 @@ def simulate_command(
     serial: bool,
     mqtt: str | None,
     files: Path | None,
+    iq: Path | None,
+    iq_radio: str | None,
     truth: Path | None,
     seed: int | None,
     speed: float,
@@ -86,8 +100,10 @@ def simulate_command(
     from simulator import scenario as scenarios
 
     is_live = serial or mqtt is not None
-    if not is_live and files is None:
-        raise click.UsageError("say where to: --serial, --mqtt URL or --files DIR")
+    if not is_live and files is None and iq is None:
+        raise click.UsageError("say where to: --serial, --mqtt URL, --files DIR or --iq FILE")
+    if is_live and iq is not None:
+        raise click.UsageError("--iq is written at once: use it without --serial and --mqtt")
     try:
         chosen = _scenario(scenario).changed(
             seed=seed,
@@ -105,8 +121,10 @@ def simulate_command(
                     chosen, serial=serial, mqtt=mqtt, files=files, truth=truth, speed=speed
                 )
             )
-        elif files is not None:
-            _simulate_at_once(chosen, files, truth)
+        else:
+            _simulate_at_once(chosen, files, truth, iq, iq_radio)
+    except scenarios.ScenarioError as error:
+        raise click.UsageError(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{error.filename or ''}: {error.strerror}") from error
 
@@ -125,15 +143,54 @@ def _scenario(name: str) -> Scenario:
     return parse_scenario(text, name)
 
 
-def _simulate_at_once(scenario: Scenario, files: Path, truth: Path | None) -> None:
+def _simulate_at_once(
+    scenario: Scenario,
+    files: Path | None,
+    truth: Path | None,
+    iq: Path | None,
+    iq_radio: str | None,
+) -> None:
     from simulator.play import play_at_once
-    from simulator.recorded_files import RecordedFiles
     from simulator.world import World
 
     world = World(scenario)
-    with _witness(truth) as witness, RecordedFiles(files, world) as recorded:
-        play_at_once(world, [recorded], _both(witness, recorded.witness))
-    click.echo(f"{recorded.records} records in {len(recorded.paths)} files in {files}", err=True)
+    outlets: list[Outlet] = []
+    with contextlib.ExitStack() as stack:
+        witness = stack.enter_context(_witness(truth))
+        if files is not None:
+            from simulator.recorded_files import RecordedFiles
+
+            recorded = stack.enter_context(RecordedFiles(files, world))
+            outlets.append(recorded)
+            witness = _both(witness, recorded.witness)
+            stack.callback(
+                lambda: click.echo(
+                    f"{recorded.records} records in {len(recorded.paths)} files in {files}",
+                    err=True,
+                )
+            )
+        if iq is not None:
+            samples = stack.enter_context(_iq_file(iq, scenario, iq_radio))
+            outlets.append(samples)
+            witness = _both(witness, samples.witness)
+            stack.callback(
+                lambda: click.echo(
+                    f"{samples.bursts} bursts at {samples.station.name}/{samples.radio.name}"
+                    f" in {iq}",
+                    err=True,
+                )
+            )
+        play_at_once(world, outlets, witness)
+
+
+def _iq_file(path: Path, scenario: Scenario, radio: str | None) -> IqFile:
+    try:
+        from simulator.iq_radio import IqFile
+    except ImportError as error:
+        raise click.ClickException(
+            f"--iq needs numpy ({error}): pip install 'stopover[sdr]'"
+        ) from error
+    return IqFile(path, scenario, radio)
 
 
 async def _simulate_live(
@@ -213,8 +270,11 @@ def _configuration(port: Port) -> str:
         'kind = "serial"',
         f'name = "{port.name}"',
         f'device = "{port.device}"',
-        f'antenna = "{port.antenna}"',
     ]
+    if port.antenna:
+        lines.append(f'antenna = "{port.antenna}"')
+    if port.decoder != "ctt":
+        lines.append(f'decoder = "{port.decoder}"')
     if port.preset:
         lines.append(f'preset = "{port.preset}"')
     if not port.has_replies:

@@ -16,7 +16,7 @@ from receiver.sinks.batches import BatchError, name_of
 
 log = structlog.get_logger()
 
-RETRY_AFTER_S = 30.0
+RETRY_AFTER_S = 10.0
 """When a station may try again while the database is away."""
 
 

@@ -56,6 +56,7 @@ class MqttFront:
         """Connect, take batches, and connect again whenever the connection ends."""
         while True:
             wait_s = await self._connect_once()
+            broker.heed_cancellation()
             await asyncio.sleep(wait_s)
 
     async def _connect_once(self) -> float:
@@ -95,6 +96,7 @@ class MqttFront:
                     "let this user read it; does this broker know shared subscriptions?",
                     refused=True,
                 )
+            broker.heed_cancellation()
             self._backoff.works()
             self.is_listening = True
             self._log.warning("listening" if self._told is None else "listening again")

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from protocols.sensorgnome import parse_name
 from receiver.exports.line_files import LineFiles
 from receiver.exports.motus_own import HOUR_NS, NAMED_IMPORTS, OWN_ROWS, OwnLines, no_record
-from receiver.exports.motus_rows import KEYS, TABLES, Trusted, filters
+from receiver.exports.motus_rows import KEYS, TABLES, Kept, Trusted, filters
 from receiver.exports.request import Report, Request
 from receiver.exports.staging import Staging
 
@@ -49,7 +49,9 @@ def write(request: Request, staging: Staging) -> Report:
         OwnLines(request, trusted, report).write(files)
     _count_what_stays(request, report)
     if any(name.suffix == ".txt" for name in staging.final_paths()):
-        report.notes.append("files that end in .txt are not whole yet: export them again later")
+        report.notes.append(
+            "files that end in .txt are not whole: their hour goes on, or rows were chosen or lost"
+        )
     return report
 
 
@@ -71,7 +73,7 @@ def _count_what_stays(request: Request, report: Report) -> None:
 
 def _give_back(request: Request, trusted: Trusted, files: LineFiles, report: Report) -> None:
     """Write what came from SensorGnome files into files of their names."""
-    wanted = request.wanted
+    wanted, kept = request.wanted, Kept(request.reader)
     is_all = wanted.since_utc_ns is None and wanted.until_utc_ns is None
     imports = request.reader.connection.execute(
         "SELECT name, min(complete), group_concat(id) FROM imports"  # noqa: S608  Our own names.
@@ -83,27 +85,49 @@ def _give_back(request: Request, trusted: Trusted, files: LineFiles, report: Rep
             continue
         day = dt.datetime.fromtimestamp(named.started_ns // 10**9, dt.UTC)
         is_over = named.started_ns + 2 * HOUR_NS <= request.now_ns
-        is_whole = is_complete and is_over and is_all and not request.chooses_rows
+        ranges = _ranges(request, ids)
+        is_whole = (
+            is_complete
+            and is_over
+            and is_all
+            and not request.chooses_rows
+            and all(kept.has_from(table, first) for table, first, _ in ranges)
+        )
         place = f"{day:%Y-%m-%d}/{name}{'.gz' if is_whole else ''}"
-        streams = [_imported_lines(request, trusted, table, ids, report) for table in TABLES]
+        streams = [
+            _imported_lines(request, trusted, report, ids, table=table, ranges=ranges)
+            for table in TABLES
+        ]
         for _, line in heapq.merge(*streams, key=lambda each: each[0]):
             files.write(place, line)
 
 
+def _ranges(request: Request, ids: str) -> list[tuple[str, int, int]]:
+    """Return where the rows of these imports are: (table, first id, last id)."""
+    rows = request.reader.connection.execute(
+        "SELECT kept_in, first_id, last_id FROM import_rows"  # noqa: S608  Numbers.
+        f" WHERE import_id IN ({ids}) ORDER BY first_id"
+    )
+    return [(table, first, last) for table, first, last in rows]
+
+
 def _imported_lines(
-    request: Request, trusted: Trusted, table: str, ids: str, report: Report
+    request: Request,
+    trusted: Trusted,
+    report: Report,
+    ids: str,
+    *,
+    table: str,
+    ranges: list[tuple[str, int, int]],
 ) -> Iterator[tuple[int, str]]:
     """Yield (time, line) of one table's rows of these imports, in the order of the file."""
     key = KEYS[table]
     where, values = filters(request, table)
     if where is None:
         return
-    ranges = request.reader.connection.execute(
-        f"SELECT first_id, last_id FROM import_rows WHERE kept_in = ? AND import_id IN ({ids})"  # noqa: S608  Numbers.
-        " ORDER BY first_id",
-        (table,),
-    ).fetchall()
-    for first, last in ranges:
+    for kept_in, first, last in ranges:
+        if kept_in != table:
+            continue
         rows = request.reader.connection.execute(
             f"SELECT {key}, time_ns, raw FROM readable_{table} WHERE {key} BETWEEN ? AND ?"  # noqa: S608  Our own names.
             f" AND import_id IN ({ids}) AND decoder LIKE 'sensorgnome/%'{where} ORDER BY {key}",

@@ -9,7 +9,7 @@ from protocols.ctt.files import parse_station_name
 from protocols.sensorgnome import ClockCode
 from receiver.exports.line_files import LineFiles
 from receiver.exports.motus_lines import clock_line, fix_line, pulse_line, tag_line
-from receiver.exports.motus_rows import KEYS, Trusted, filters
+from receiver.exports.motus_rows import KEYS, Kept, Trusted, filters
 from receiver.exports.ports import Ports
 from receiver.exports.received_packet import received_packet
 from receiver.exports.request import Report, Request
@@ -62,6 +62,7 @@ class OwnLines:
             if kind.startswith("CTT card"):
                 self._cards.add(number)
         self._boots = _boots(request.reader)
+        self._whole_from_ns = Kept(request.reader).whole_from_ns
         self._names: dict[tuple[str, int, ClockCode, int, str], str] = {}
 
     def write(self, files: LineFiles) -> None:
@@ -88,7 +89,9 @@ class OwnLines:
         begun = dt.datetime.fromtimestamp(hour_ns // 10**9, dt.UTC)
         motus = self._request.metadata.motus
         count = motus.first_boot + max(0, boot - 1)
-        suffix = ".gz" if self._request.is_whole(hour_ns, hour_ns + HOUR_NS) else ""
+        is_kept = hour_ns >= self._whole_from_ns
+        is_whole = is_kept and self._request.is_whole(hour_ns, hour_ns + HOUR_NS)
+        suffix = ".gz" if is_whole else ""
         return (
             f"{begun:%Y-%m-%d}/{motus.label}-{serial}-{count:03d}"
             f"-{begun:%Y-%m-%dT%H-%M-%S}.0000{code}-{stream}.txt{suffix}"

@@ -3,9 +3,32 @@
 from typing import Final
 
 from receiver.exports.request import Report, Request
+from receiver.store.queries import Reader
 
 TABLES: Final = ("detections", "pulses", "gps_fixes", "events")
 KEYS: Final = {"detections": "seq", "pulses": "id", "gps_fixes": "id", "events": "id"}
+
+
+class Kept:
+    """What retention left: a file that lost rows to it is not whole."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._oldest: dict[str, int] = {}
+        self.whole_from_ns = 0
+        """Hours that begin after this lost nothing."""
+        for table in TABLES:
+            if not sum(reader.rows_pruned().get(table, {}).values()):
+                continue
+            key = KEYS[table]
+            oldest = reader.connection.execute(
+                f"SELECT {key}, utc_ns FROM {table} ORDER BY {key} LIMIT 1"  # noqa: S608  Our own names.
+            ).fetchone()
+            self._oldest[table] = oldest[0] if oldest else 2**63
+            self.whole_from_ns = max(self.whole_from_ns, oldest[1] if oldest else 2**63)
+
+    def has_from(self, table: str, first_id: int) -> bool:
+        """Tell whether the rows of a table are there from this one on."""
+        return first_id >= self._oldest.get(table, 0)
 
 
 class Trusted:

@@ -49,15 +49,16 @@ class Deployments:
             until = utc_text(tag.deployed_until) or "9999"
             self._by_id.setdefault(tag.id, []).append((utc_text(tag.deployed_from), until, tag))
 
-    def at(self, tag_id: str, time: str) -> Tag | str:
-        """Return the deployment, or the reason why there is none."""
-        deployments = self._by_id.get(tag_id)
-        if deployments is None:
-            return "tag that the metadata do not name"
-        for since, until, tag in deployments:
+    def __contains__(self, tag_id: str) -> bool:
+        """Tell whether anybody ever wore the tag."""
+        return tag_id in self._by_id
+
+    def at(self, tag_id: str, time: str) -> Tag | None:
+        """Return who wore the tag then."""
+        for since, until, tag in self._by_id[tag_id]:
             if since <= time < until:
                 return tag
-        return "before the tag was attached or after it was taken off"
+        return None
 
 
 def sightings(
@@ -74,6 +75,9 @@ def sightings(
     places = Places(request.reader, station)
     left_out = report.left_out
     for row in request.detections(report):
+        if row["tag_id"] not in deployments:
+            left_out["tag that the metadata do not name"] += 1
+            continue
         if row["time_quality"] in _WRONG_CLOCKS:
             left_out["clock not set"] += 1
             continue
@@ -83,8 +87,8 @@ def sightings(
         fix = tag_fix(row["measurements"]) if with_tag_fixes else None
         time = _time(row, is_fix=fix is not None)
         tag = deployments.at(row["tag_id"], time)
-        if isinstance(tag, str):
-            left_out[tag] += 1
+        if tag is None:
+            left_out["before the tag was attached or after it was taken off"] += 1
             continue
         place = fix or places.of(row)
         if place is None:

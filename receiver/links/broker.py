@@ -168,6 +168,20 @@ async def disconnect(client: aiomqtt.Client) -> None:
         ended.exception()
 
 
+def heed_cancellation() -> None:
+    """End the task if it was cancelled; call it in loops after calls of aiomqtt.
+
+    It waits with `asyncio.wait_for`, which before Python 3.12 swallows a cancellation that comes in
+    the same moment as what it waits for: https://github.com/python/cpython/issues/81839.
+
+    Raises:
+        asyncio.CancelledError: it was.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 def advice(reason: str) -> str:
     """Return what to do about a connection that failed."""
     if "not yet valid" in reason:

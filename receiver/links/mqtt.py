@@ -83,6 +83,13 @@ class MqttLink:
         self._client_id = settings.client_id or f"stopover-{station_id}-{settings.name}"
         self._refusals_told: set[str] = set()
 
+    def command(self, topic: str, text: str) -> bool:
+        """Send a command to the station-link receiver whose frames come on `topic`.
+
+        Its answer is stored as a `CommandReply`. False where none was heard there.
+        """
+        return self._station_links is not None and self._station_links.command(topic, text)
+
     async def run(self) -> None:
         """Connect, listen, and connect again whenever the connection ends."""
         while True:
@@ -97,6 +104,7 @@ class MqttLink:
             try:
                 await broker.connect(client, self._settings.broker)
                 await self._subscribe(client)
+                broker.heed_cancellation()
                 self._backoff.works()
                 if self._station_links is not None:
                     self._station_links.connected(connection.publish)

@@ -3,7 +3,11 @@
 import asyncio
 import time
 
+from protocols.records import CommandReply, Ignored, LogLine, RadioError, RadioInfo, Unknown
 from receiver.links.intake import LinkState, LinkStatus
+
+NOTHING_HEARD = (RadioInfo, RadioError, CommandReply, LogLine, Unknown, Ignored)
+"""Records that tell of the radio or of noise, not of anything that it heard."""
 
 
 class QuietWatch:

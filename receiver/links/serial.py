@@ -6,14 +6,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from protocols.records import (
-    CommandReply,
-    Ignored,
-    LogLine,
-    RadioError,
-    RadioInfo,
-    Unknown,
-)
 from receiver.limits import LINK_QUIET_AFTER_S, SERIAL_WRITE_STALL_S
 from receiver.links.availability import Availability
 from receiver.links.backoff import Backoff
@@ -21,16 +13,13 @@ from receiver.links.blu_radio import BluConversation
 from receiver.links.conversation import Conversation
 from receiver.links.ctt_radio import CttConversation
 from receiver.links.intake import FrameListener, LinkState, LinkStatus, StreamIntake
-from receiver.links.quiet import QuietWatch
+from receiver.links.quiet import NOTHING_HEARD, QuietWatch
 from receiver.links.serial_port import PortError, SerialPort
 from receiver.links.station_conversation import StationConversation
 from receiver.settings import SerialLink as SerialSettings
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
-
-_NOTHING_HEARD = (RadioInfo, RadioError, CommandReply, LogLine, Unknown, Ignored)
-"""Records that tell of the radio or of noise, not of anything that it heard."""
 
 _LOST_ADVICE = "it is opened again as soon as it is back; check plug, cable and power"
 
@@ -211,7 +200,7 @@ class _Session:
         records = self._intake.received(chunk)
         if not records:
             return
-        if any(not isinstance(record, _NOTHING_HEARD) for record in records):
+        if any(not isinstance(record, NOTHING_HEARD) for record in records):
             self._quiet_watch.heard()
         else:
             self._quiet_watch.look()

@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from protocols.records import CommandReply, Ignored, LogLine, RadioError, RadioInfo, Unknown
+from protocols.records import RadioInfo
 from receiver.limits import LINK_QUIET_AFTER_S, READ_CHUNK_BYTES
 from receiver.links.availability import Availability
 from receiver.links.backoff import Backoff
 from receiver.links.intake import LinkStatus, StreamIntake
-from receiver.links.quiet import QuietWatch
+from receiver.links.quiet import NOTHING_HEARD, QuietWatch
 from receiver.settings import SocketLink as SocketSettings
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
-
-_NOTHING_HEARD = (RadioInfo, RadioError, CommandReply, LogLine, Unknown, Ignored)
-"""Records that tell of the radio or of noise, not of anything that it heard."""
 
 _ADVICE: Final[Mapping[int, str]] = {
     errno.ENOENT: "is the driver running, and is this the path of its socket?",
@@ -97,7 +94,7 @@ class SocketLink:
                 if isinstance(record, RadioInfo):
                     told = filter(None, (record.name, record.firmware))
                     self.status.firmware = " ".join(told) or None
-            if any(not isinstance(record, _NOTHING_HEARD) for record in records):
+            if any(not isinstance(record, NOTHING_HEARD) for record in records):
                 self._quiet_watch.heard()
 
 

@@ -11,6 +11,7 @@ another time.
 """
 
 import asyncio
+import io
 import ssl
 from typing import Final
 
@@ -53,7 +54,10 @@ class HttpSink:
             headers["Content-Encoding"] = batch.compression
         try:
             async with session.post(
-                self._settings.url, data=batch.body, headers=headers, allow_redirects=False
+                self._settings.url,
+                data=io.BytesIO(batch.body),  # It is written in pieces.
+                headers=headers,
+                allow_redirects=False,
             ) as response:
                 said = await response.content.read(_ANSWER_BYTES)
         except TimeoutError as error:

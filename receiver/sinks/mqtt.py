@@ -129,19 +129,19 @@ class MqttSink:
         """
         last: int | None = None
         while True:
-            await asyncio.sleep(_LIVE_LOOK_S)
             try:
                 last, lines = await asyncio.to_thread(
                     outbox.live_rows, store, last, LIVE_ROWS_PER_LOOK
                 )
             except sqlite3.Error:
-                continue
+                last, lines = last or 0, []  # It is being made: all that it will hold is new.
             client = self._client
-            if client is None:
-                continue
-            with contextlib.suppress(aiomqtt.MqttError):
-                for line in lines:
-                    await client.publish(self._topic("live"), line, qos=0)
+            if client is not None:
+                with contextlib.suppress(aiomqtt.MqttError):
+                    for line in lines:
+                        await client.publish(self._topic("live"), line, qos=0)
+            broker.heed_cancellation()
+            await asyncio.sleep(_LIVE_LOOK_S)
 
     async def _connected(self) -> aiomqtt.Client:
         client = self._client

@@ -152,9 +152,10 @@ class _Reading:
     ) -> Outgoing:
         """Return what waits for a sink."""
         self._connection.execute("BEGIN")
-        station_id, store_uuid = self._connection.execute(
-            "SELECT station_id, store_uuid FROM station"
-        ).fetchone()
+        station = self._connection.execute("SELECT station_id, store_uuid FROM station").fetchone()
+        if station is None:
+            raise StoreError("the store is being made")
+        station_id, store_uuid = station
         position = read_position(self._connection, sink)
         begins = dict(position.marks)
         if known is not None and known.store_uuid == store_uuid:

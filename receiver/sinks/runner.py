@@ -29,6 +29,7 @@ from receiver.limits import (
     SINK_RETRY_LONGEST_S,
 )
 from receiver.links.backoff import Backoff
+from receiver.links.broker import heed_cancellation
 from receiver.sink_settings import Sink as SinkSettings
 from receiver.sinks import outbox
 from receiver.sinks.batches import Batch, pack
@@ -90,6 +91,7 @@ class SinkRunner:
         try:
             while True:
                 wait_s = await self.step()
+                heed_cancellation()
                 await asyncio.sleep(wait_s)
         finally:
             await self._sink.close()
@@ -102,6 +104,7 @@ class SinkRunner:
         try:
             while True:
                 wait_s = await self.step()
+                heed_cancellation()
                 state = self.status.state
                 if state is SinkState.UP_TO_DATE:
                     return True

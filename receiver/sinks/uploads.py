@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import structlog
 
+from receiver.links.backoff import Backoff
 from receiver.sink_settings import FolderSink, HttpSink, MqttSink
 from receiver.sink_settings import Sink as SinkSettings
 from receiver.sinks.far_end import Sink
@@ -45,12 +46,15 @@ class Uploads:
         store: Path,
         station_id: str,
         note: Callable[[SinkNote], Awaitable[None]],
+        *,
+        backoff: Callable[[], Backoff | None] = lambda: None,
     ) -> None:
         self._store = store
         self._kept: list[tuple[SinkRunner, Feed | None]] = []
         for settings in sinks:
             sink, feed = made(settings, station_id)
-            self._kept.append((SinkRunner(sink, settings, store, note), feed))
+            runner = SinkRunner(sink, settings, store, note, backoff=backoff())
+            self._kept.append((runner, feed))
 
     @property
     def statuses(self) -> list[SinkStatus]:

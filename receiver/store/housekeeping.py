@@ -30,8 +30,8 @@ class Housekeeping:
         self._told_over_size = False
         self._is_pruning = False
 
-    def begin(self, store: Store) -> None:
-        """Take the reserve; call it once a store is opened.
+    def begin(self, store: Store) -> bool:
+        """Take the reserve; call it once a store is opened. Returns whether the file may grow.
 
         While the reserve is not held, the file may not grow: rows go into pages that deletions
         freed, or wait. Else the log could fill up with pages that find no place in the file, and
@@ -41,6 +41,7 @@ class Housekeeping:
         pages = _UNBOUNDED_PAGES if held else 1  # SQLite makes of 1 what the file has now.
         store.connection.execute(f"PRAGMA max_page_count = {pages}").fetchone()
         self._is_bounded = not held
+        return held
 
     def keep_to_size(self, store: Store, is_awaited: Callable[[], bool]) -> None:
         """Delete the oldest rows while the store is over its size.
@@ -76,6 +77,8 @@ class Housekeeping:
         `note_sinks` writes acknowledgements that have not reached the store: they decide what may
         go.
         """
+        if self._is_bounded and self.begin(store):
+            return True  # The disk has room again: nothing has to go.
         rows: Counter[str] = Counter()
         with self.reserve.opened():
             try:

@@ -13,16 +13,17 @@ import msgspec
 DETECTIONS = "detections"
 
 KEYS: Mapping[str, str] = {
-    DETECTIONS: "seq",
     "gps_fixes": "id",
     "relay_health": "id",
     "clock_samples": "id",
     "activity": "revision",
     "events": "id",
+    DETECTIONS: "seq",
     "pulses": "id",
     "unknown_frames": "id",
 }
-"""What may leave the station, each kind with the column that tells the order it came in."""
+"""What may leave the station, in the order in which a batch is filled; each kind with the column
+that tells the order it came in."""
 
 
 class RefusedRow(msgspec.Struct, frozen=True):

@@ -164,10 +164,11 @@ class Writer:
             try:
                 self._write(batch)
             except Exception as error:  # noqa: BLE001  The thread outlives every fault.
-                if self._is_mended(error, batch):
-                    continue
+                is_mended = self._is_mended(error, batch)
                 if self._full_in_a_row > 1 and len(batch.arrivals) > FULL_DISK_ROWS:
                     self._write_first_half(batch)
+                    continue
+                if is_mended:
                     continue
                 self._give_up.wait(delay_s)
                 delay_s = min(2 * delay_s, STORE_RETRY_LONGEST_S)

@@ -222,6 +222,39 @@ def test_a_damaged_import_is_not_called_whole(tmp_path: Path) -> None:
     assert len(lines_of(path)) > 100
 
 
+def test_a_file_that_lost_rows_to_retention_is_not_called_whole(tmp_path: Path) -> None:
+    metadata = tmp_path / "metadata.toml"
+    metadata.write_text(METADATA)
+    name = "marsh-7F5ERPI46977-3-2021-12-16T00-25-01.8450Z-ctt.txt"
+    (tmp_path / name).write_text("".join(f"T1,163961430{n}.5,78664c3304,-75\n" for n in range(9)))
+    db = imported(tmp_path / "old.db", tmp_path / name)
+    with Store.open(db) as store:
+        for hour in range(3):
+            at_ns = MAY_NS + hour * HOUR_NS
+            record = heard("78664C3304,-70")
+            store.append(
+                Arrival(record, NORTH, Stamp(at_ns + n * 10**9, "ntp", at_ns + n, "b"))
+                for n in range(10)
+            )
+        with store.transaction():
+            store.connection.execute("INSERT INTO rows_pruned VALUES ('detections', 4, 0)")
+            store.connection.execute("DELETE FROM detections WHERE seq <= 4")
+        written = _suffixes(db, metadata, tmp_path / "first")
+        assert written == {"2021-12-16": ".txt", **dict.fromkeys(("00", "01", "02"), ".gz")}
+        with store.transaction():
+            store.connection.execute("DELETE FROM detections WHERE seq <= 15")
+    written = _suffixes(db, metadata, tmp_path / "second")
+    assert written == {"00": ".txt", "01": ".gz", "02": ".gz"}
+
+
+def _suffixes(db: Path, metadata: Path, out: Path) -> dict[str, str]:
+    export("motus", db, out, "--metadata", metadata)
+    return {
+        path.name.split("T")[1][:2] if "2026" in path.name else path.parent.name: path.suffix
+        for path in files_in(out)
+    }
+
+
 def test_an_empty_store_gives_no_file_and_no_complaint(tmp_path: Path) -> None:
     Store.open(tmp_path / "empty.db", station_id="marsh").close()
     result = export("motus", tmp_path / "empty.db", tmp_path / "out")

@@ -121,7 +121,7 @@ async def test_on_a_full_disk_acknowledged_rows_make_room_and_the_others_stay(
     assert writer.housekeeping.reserve.is_held
     disk.fill()
     told.clear()
-    for begin in range(5_000, 25_000, MAX_BATCH_ROWS):
+    for begin in range(5_000, 15_000, MAX_BATCH_ROWS):
         writer.submit(Batch(numbers(range(begin, begin + MAX_BATCH_ROWS))))
     writer.submit(Batch(on_durable=[told.set]))
     assert await asyncio.to_thread(states.full.wait, 20)
@@ -132,13 +132,13 @@ async def test_on_a_full_disk_acknowledged_rows_make_room_and_the_others_stay(
         await asyncio.sleep(0.05)
         last = last_seq(path)
         writer.note(SinkNote(sink="motus", marks={"detections": last}))
-    assert not writer.housekeeping.reserve.is_held  # the disk is as full as before
+    assert not writer.housekeeping.reserve.path.exists()  # the disk is as full as before
     assert await writer.stop(20) == 0
     kept = stored(path)
     with Reader(path) as reader:
         pruned = reader.rows_pruned()["detections"]
-    assert kept == list(range(25_000 - len(kept), 25_000))
-    assert pruned == {"acknowledged": 25_000 - len(kept), "unacknowledged": 0}
+    assert kept == list(range(15_000 - len(kept), 15_000))
+    assert pruned == {"acknowledged": 15_000 - len(kept), "unacknowledged": 0}
     assert is_sound(path)
 
 
@@ -164,6 +164,45 @@ async def test_an_owner_may_let_old_rows_go_on_a_full_disk_and_they_are_counted(
             "detections": {"acknowledged": 0, "unacknowledged": 20_000 - len(kept)}
         }
     assert writer.housekeeping.rows_pruned["unacknowledged"] == 20_000 - len(kept)
+
+
+@pytest.mark.parametrize("rows", [1, 2_000], ids=["without a fault", "after a fault"])
+async def test_once_the_disk_has_room_the_reserve_is_taken_and_no_row_is_deleted(
+    disk: SmallDisk, rows: int
+) -> None:
+    path = disk.folder / "a.db"
+    with Store.open(path, station_id="marsh") as store:
+        store.append(numbers(range(2_000)))
+    disk.fill(leaving_bytes=RESERVE_BYTES - 200_000)
+    writer = a_writer(path, Retention(delete_unacknowledged=True))
+    writer.start()
+    told = asyncio.Event()
+    writer.submit(Batch(on_durable=[told.set]))
+    await told.wait()
+    assert not writer.housekeeping.reserve.path.exists()
+    disk.free()
+    writer.submit(Batch(numbers(range(2_000, 2_000 + rows))))
+    assert await writer.stop(20) == 0
+    assert writer.housekeeping.reserve.is_held
+    assert stored(path) == list(range(2_000 + rows))
+
+
+async def test_a_batch_larger_than_the_room_that_can_be_made_goes_in_by_parts(
+    disk: SmallDisk,
+) -> None:
+    path = disk.folder / "a.db"
+    writer = a_writer(path, Retention(delete_unacknowledged=True))
+    writer.start()
+    told = asyncio.Event()
+    writer.submit(Batch(numbers(range(1_000)), on_durable=[told.set]))
+    await told.wait()
+    disk.fill()
+    told.clear()
+    writer.submit(Batch(numbers(range(1_000, 10_000)), on_durable=[told.set]))
+    await asyncio.wait_for(told.wait(), 20)
+    kept = stored(path)
+    assert kept == list(range(10_000 - len(kept), 10_000))
+    assert await writer.stop(20) == 0
 
 
 def test_without_the_reserve_not_even_a_deletion_can_be_written(disk: SmallDisk) -> None:

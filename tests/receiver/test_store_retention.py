@@ -79,7 +79,6 @@ def test_a_mark_never_goes_back_nor_beyond_what_was_given_out(path: Path) -> Non
         store.append(numbers(range(1, 11)))
         acknowledge(store, motus=8)
         acknowledge(store, motus=3)
-        acknowledge(store, motus=8)
     with Reader(path) as reader:
         assert reader.sink_marks() == {"motus": 8}
 

@@ -175,7 +175,7 @@ def _printed(truth: Path) -> list[Reception]:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["quiet-marsh"], 2, "say where to: --serial, --mqtt URL or --files DIR"),
+        (["quiet-marsh"], 2, "say where to: --serial, --mqtt URL, --files DIR or --iq FILE"),
         (["nowhere", "--serial"], 2, "there is no scenario 'nowhere'; there are: quiet-marsh"),
         (["quiet-marsh", "--serial", "--speed", "0"], 2, "--speed"),
         (["quiet-marsh", "--mqtt", "http://localhost"], 1, "must be like mqtt://localhost:1883"),

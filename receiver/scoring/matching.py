@@ -1,0 +1,162 @@
+"""Which detection of a store is which reception of the truth: by place, id and time."""
+
+import bisect
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from protocols.ctt.packet import ID_BYTES, PACKET_BYTES, identify
+from receiver.scoring.truth_rows import Place, Reception, Truth
+
+WITHIN_S: Final = 2.0
+"""A detection is looked for so near to its reception: recorded files may hold whole seconds."""
+RELAYED_WITHIN_S: Final = 3600.0
+"""A node's clock may be wrong, and a node may keep a beep for a quarter of an hour."""
+
+_RIGHT_CLOCK_S: Final = 0.001
+_PLAIN_ID: Final = ID_BYTES * 2
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """A detection of the store beside what the truth knows of it."""
+
+    place: Place | None
+    """Null where the truth knows no such antenna."""
+    tag_id: str
+    confidence: str | None
+    reception: Reception | None
+    true_tag: str | None
+    """Whose transmission it was; null for noise and where nothing was received."""
+    time_error_s: float | None
+    """By how much its time is late; null where the station's clock was wrong, and through nodes."""
+
+    @property
+    def is_true(self) -> bool:
+        """Whether that tag was really heard there and then."""
+        return self.true_tag == self.tag_id
+
+
+class _Expected:
+    """Receptions under one key, in order of time, each to be found once."""
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._receptions: list[Reception] = []
+        self._is_sorted = True
+
+    def add(self, time_s: float, reception: Reception) -> None:
+        self._is_sorted = self._is_sorted and (not self._times or self._times[-1] <= time_s)
+        self._times.append(time_s)
+        self._receptions.append(reception)
+
+    def take(self, time_s: float, within_s: float) -> Reception | None:
+        """Return the nearest reception that no detection has, and give it to this one."""
+        if not self._is_sorted:
+            order = sorted(range(len(self._times)), key=self._times.__getitem__)
+            self._times = [self._times[place] for place in order]
+            self._receptions = [self._receptions[place] for place in order]
+            self._is_sorted = True
+        begin = bisect.bisect_left(self._times, time_s - within_s)
+        best: Reception | None = None
+        best_s = within_s
+        for place in range(begin, len(self._times)):
+            apart_s = abs(self._times[place] - time_s)
+            if self._times[place] > time_s + best_s:
+                break
+            reception = self._receptions[place]
+            if not reception.is_stored and apart_s <= best_s:
+                best, best_s = reception, apart_s
+        if best is not None:
+            best.is_stored = True
+        return best
+
+
+def matched(truth: Truth, detections: Iterable[Mapping[str, Any]]) -> Iterator[Heard]:
+    """Yield every detection with its reception; receptions found are marked `is_stored`.
+
+    `detections` are rows as `Reader.detections` gives them, in any order.
+    """
+    places = _places(truth)
+    expected = _expected(truth)
+    for row in detections:
+        place = places.get((row["link"], row["antenna"]))
+        relay, tag_id = row["relay_id"], row["tag_id"]
+        time_s = unix_s(row["time"])
+        reception = None
+        if place is not None:
+            is_exact = relay is None and place[0] is not None
+            receptions = expected.get((place, relay, tag_id))
+            if receptions is not None:
+                reception = receptions.take(time_s, WITHIN_S if is_exact else RELAYED_WITHIN_S)
+        yield Heard(
+            place=place,
+            tag_id=tag_id,
+            confidence=row.get("confidence"),
+            reception=reception,
+            true_tag=None if reception is None else truth.true_tag(reception.transmission),
+            time_error_s=_time_error_s(reception, time_s) if relay is None else None,
+        )
+
+
+def unix_s(iso: str) -> float:
+    """Return an ISO time in UTC as Unix seconds."""
+    return dt.datetime.fromisoformat(iso).timestamp()
+
+
+def ids_of(truth: Truth, reception: Reception) -> set[str]:
+    """Return the ids under which a store may hold a reception: as taken, or mended."""
+    if reception.received is None or len(reception.received) < _PLAIN_ID:
+        tag = truth.true_tag(reception.transmission)
+        return set() if tag is None else {tag}
+    packet = bytes.fromhex(reception.received)
+    ids = {reception.received[:_PLAIN_ID]}
+    if len(packet) >= PACKET_BYTES:
+        ids.add(identify(packet[:ID_BYTES], packet[ID_BYTES]).tag_id)
+    tag = truth.true_tag(reception.transmission)
+    if tag is not None and len(tag) != _PLAIN_ID:
+        # Of LoRa and coded tags the id is not in the packet.
+        ids.add(tag)
+    return ids
+
+
+def _places(truth: Truth) -> dict[tuple[str, str | None], Place]:
+    """Return where a row's link and antenna stand in the truth: recorded files and live links."""
+    places: dict[tuple[str, str | None], Place] = {}
+    for each in truth.receivers:
+        own = {each.receiver, f"{each.station}-{each.receiver}"}
+        shared = {each.recorded_as, *([each.station] if each.station else [])}
+        antennas = {str(each.port), each.receiver, *([each.antenna] if each.antenna else [])}
+        for link in own | shared:
+            for antenna in antennas:
+                places.setdefault((link, antenna), each.place)
+        for link in own:
+            places.setdefault((link, None), each.place)
+        if each.station is None:
+            places.setdefault((each.recorded_as, None), each.place)
+    return places
+
+
+def _expected(truth: Truth) -> dict[tuple[Place, str | None, str], _Expected]:
+    expected: dict[tuple[Place, str | None, str], _Expected] = defaultdict(_Expected)
+    for each in truth.receptions:
+        if each.outcome not in ("printed", "buffered"):
+            continue
+        told = truth.sent[each.transmission]
+        relay = told.sender if told.what == "relayed-beep" else None
+        if told.what == "node-health":
+            continue
+        time_s = each.heard_at_unix_s if each.stamped_unix_s is None else each.stamped_unix_s
+        for tag_id in ids_of(truth, each):
+            expected[(each.station, each.receiver), relay, tag_id].add(time_s, each)
+    return expected
+
+
+def _time_error_s(reception: Reception | None, time_s: float) -> float | None:
+    if reception is None or reception.stamped_unix_s is None:
+        return None
+    if abs(reception.stamped_unix_s - reception.heard_at_unix_s) > _RIGHT_CLOCK_S:
+        return None
+    return time_s - reception.heard_at_unix_s

@@ -1,0 +1,134 @@
+"""A world's air as one of its radios has it before any decoding: I/Q to a file.
+
+The level of each reception is the truth's, so that the truth file belongs to the samples too. What
+is so weak that the truth has no row of it is left out.
+"""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from simulator.iq import Burst as IqBurst
+from simulator.iq import IqFormat, IqTape, coded_bursts, encoded, fsk_samples
+from simulator.pulse_radio import air_temperature_c, frequency_offset_hz
+from simulator.scenario import Scenario, ScenarioError
+from simulator.stations import Radio, Station
+from simulator.truth import Reception, Transmission, TruthRow
+from simulator.world import Emission
+
+NOISE_DBM: Final = -114.0
+"""Thermal noise of 250 kHz, -120 dBm, and 6 dB of the receiver's own."""
+
+_BLOCK_S: Final = 1.0
+_TOLD_WITHIN_S: Final = 2.0
+"""Every reception is told so soon after its beginning: a burst lasts under half a second."""
+
+
+class IqFile:
+    """Writes what one radio's antenna hears, as a context manager; told the truth row by row."""
+
+    def __init__(self, path: Path, scenario: Scenario, receiver: str | None = None) -> None:
+        """Write to `path`, whose suffix is the format: .cu8 or .cf32.
+
+        `receiver` is `station/radio`; else the first radio of 434 MHz or VHF is taken.
+
+        Raises:
+            ScenarioError: there is no such radio, or the suffix is another.
+        """
+        self.path = path
+        self._form = _format_of(path)
+        self.station, self.radio = _radio(scenario, receiver)
+        self._tags = {tag.tag_id: tag for tag in scenario.tags}
+        self._start_unix_s = scenario.start_unix_s
+        self._duration_s = scenario.duration_s
+        self._tape = IqTape(scenario.seed)
+        self._written_s = 0.0
+        self._recent: dict[int, Transmission] = {}
+        self._file = path.open("wb")
+        self.bursts = 0
+
+    def send(self, emission: Emission) -> bool:
+        """Take nothing: what is printed is the truth's row, which `witness` sees."""
+        del emission
+        return False
+
+    def witness(self, row: TruthRow) -> None:
+        """Put what the radio's antenna receives on the tape."""
+        if isinstance(row, Transmission):
+            self._recent[row.number] = row
+            self._write_until(row.sent_at_unix_s - self._start_unix_s - _TOLD_WITHIN_S)
+        elif (
+            isinstance(row, Reception)
+            and (row.station, row.receiver) == (self.station.name, self.radio.name)
+            and row.outcome != "off"
+        ):
+            self._put(self._recent[row.transmission], row)
+
+    def close(self) -> None:
+        """Write the rest and close the file."""
+        self._write_until(self._duration_s)
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _put(self, sent: Transmission, row: Reception) -> None:
+        at_s = sent.sent_at_unix_s - self._start_unix_s
+        snr_db = row.rssi_dbm - NOISE_DBM
+        tag = self._tags.get(sent.sender)
+        if tag is not None and tag.gaps_ms is not None and tag.band == "vhf":
+            warmth_c = air_temperature_c(sent.sent_at_unix_s, sent.longitude or 0.0)
+            offset_hz = frequency_offset_hz(tag, warmth_c)
+            for burst in coded_bursts(at_s, tag.gaps_ms, offset_hz, snr_db):
+                self._tape.put(burst)
+        elif sent.packet is not None and sent.band == "434" and tag is not None:
+            samples = fsk_samples(bytes.fromhex(sent.packet), offset_hz=tag.offset_hz)
+            self._tape.put(IqBurst(at_s, samples, snr_db))
+        else:
+            return
+        self.bursts += 1
+
+    def _write_until(self, time_s: float) -> None:
+        while self._written_s + _BLOCK_S <= time_s or (
+            self._written_s < time_s == self._duration_s
+        ):
+            self._written_s = min(self._written_s + _BLOCK_S, self._duration_s)
+            self._file.write(encoded(self._tape.take(self._written_s), self._form))
+            self._forget()
+
+    def _forget(self) -> None:
+        oldest_s = self._start_unix_s + self._written_s - _TOLD_WITHIN_S
+        for number in list(self._recent):
+            if self._recent[number].sent_at_unix_s >= oldest_s:
+                return
+            del self._recent[number]
+
+
+def _format_of(path: Path) -> IqFormat:
+    if path.suffix == ".cu8":
+        return "cu8"
+    if path.suffix == ".cf32":
+        return "cf32"
+    raise ScenarioError(f"{path}: I/Q is written as .cu8 or .cf32: name the file so")
+
+
+def _radio(scenario: Scenario, receiver: str | None) -> tuple[Station, Radio]:
+    radios = {
+        f"{station.name}/{radio.name}": (station, radio)
+        for station in scenario.stations
+        for radio in station.radios
+        if radio.band in ("434", "vhf")
+    }
+    if receiver is None and radios:
+        return next(iter(radios.values()))
+    if receiver not in radios:
+        raise ScenarioError(f"there is no radio {receiver!r}; there are: {', '.join(radios)}")
+    return radios[receiver]
