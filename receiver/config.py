@@ -13,6 +13,7 @@ from protocols import registry
 from protocols.errors import UnknownDecoderError
 from receiver import payload_codecs, sink_tables, toml_tables
 from receiver.settings import Codec, Link, MqttLink, SerialLink, Settings, SocketLink
+from receiver.spectrum import tuning
 
 _HEADER = """\
 # The configuration of this station. Check it with:  stopover check -c FILE
@@ -113,6 +114,7 @@ def warnings(settings: Settings) -> Iterator[str]:
                 f"link {link.name}: {link.device} may name another radio after a restart;"
                 " take its by-path name from `stopover ports`"
             )
+    yield from tuning.misfits(settings)
 
 
 def _example_link(struct: type[msgspec.Struct]) -> str:

@@ -15,6 +15,13 @@ from receiver.sink_settings import Sink
 
 Latitude: TypeAlias = Annotated[float, Meta(ge=-90, le=90)]
 Longitude: TypeAlias = Annotated[float, Meta(ge=-180, le=180)]
+FrequencyMhz: TypeAlias = Annotated[
+    Annotated[float, Meta(ge=1, le=6000)] | None,
+    Meta(
+        description="MHz that it listens on, for `stopover spectrum` and `check`, where no preset "
+        "tells; it tunes nothing."
+    ),
+]
 
 
 class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -169,6 +176,7 @@ class SerialLink(
             "radios that answer no poll; 0 is never.",
         ),
     ] = 0.0
+    frequency_mhz: FrequencyMhz = None
 
     @property
     def bits_per_second(self) -> int:
@@ -200,6 +208,7 @@ class SocketLink(
     antenna: Annotated[
         Label | None, Meta(description="Your label for the antenna on this radio.")
     ] = None
+    frequency_mhz: FrequencyMhz = None
 
 
 class MqttTopic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -212,6 +221,7 @@ class MqttTopic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     antenna: Annotated[Label | None, Meta(description="Your label for the antenna behind it.")] = (
         None
     )
+    frequency_mhz: FrequencyMhz = None
 
 
 class MqttLink(
@@ -229,7 +239,10 @@ class MqttLink(
     ]
     topics: Annotated[
         tuple[MqttTopic, ...],
-        Meta(min_length=1, description="Subscriptions, each with its decoder."),
+        Meta(
+            min_length=1,
+            description="Subscriptions, each with its decoder; `antenna` and `frequency_mhz` too.",
+        ),
     ]
     username: Annotated[str | None, Meta(description="User at the broker.")] = None
     password_file: Annotated[

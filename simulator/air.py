@@ -101,14 +101,13 @@ class Air(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         the loss over a plane earth, 40 log d - 20 log(h1 h2), and 1 dB for each km beyond the
         horizon.
         """
-        apart_m = distance_m if distance_m > 1.0 else 1.0
+        apart_m = max(1.0, distance_m)
         decades = math.log10(apart_m)
         lost_db = LOSS_AT_1_M_DB[band] + 10 * self.path_loss_exponent * decades
         if heights_m is not None:
             gain_db, horizon_m = _of_heights(heights_m)
             plane_db = 40 * decades - gain_db
-            if plane_db > lost_db:
-                lost_db = plane_db
+            lost_db = max(lost_db, plane_db)
             if apart_m > horizon_m:
                 lost_db += _BEYOND_HORIZON_DB_PER_KM * (apart_m - horizon_m) / 1000
         return power_dbm - lost_db

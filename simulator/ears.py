@@ -59,9 +59,7 @@ class Site:
         """Return how far north and east a place is, metres, as on a flat map."""
         if self.moves:
             self.settle(time_s)
-        east_deg = place[1] - self.longitude
-        if not -180.0 < east_deg < 180.0:
-            east_deg = wrapped(east_deg)
+        east_deg = wrapped(place[1] - self.longitude)
         return (place[0] - self.latitude) * DEGREE_M, east_deg * self._degree_east_m
 
 
@@ -136,6 +134,7 @@ def mean_levels(
     ears: Sequence[Ears],
     air: Air,
     power_dbm: float,
+    *,
     place: tuple[float, float],
     height_m: float | None,
     time_s: float,

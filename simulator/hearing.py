@@ -43,6 +43,7 @@ class Hearing:
         ears: Ears,
         sent: Transmission,
         packet: bytes,
+        *,
         begin_us: int,
         end_us: int,
         mean_dbm: float,

@@ -10,7 +10,11 @@ from typing import Final, Self
 
 from simulator.iq import Burst as IqBurst
 from simulator.iq import IqFormat, IqTape, coded_bursts, encoded, fsk_samples
-from simulator.pulse_radio import air_temperature_c, frequency_offset_hz
+from simulator.pulse_radio import (
+    air_temperature_c,
+    carrier_offset_hz,
+    frequency_offset_hz,
+)
 from simulator.scenario import Scenario, ScenarioError
 from simulator.stations import Radio, Station
 from simulator.truth import Reception, Transmission, TruthRow
@@ -90,7 +94,10 @@ class IqFile:
             for burst in coded_bursts(at_s, tag.gaps_ms, offset_hz, snr_db):
                 self._tape.put(burst)
         elif sent.packet is not None and sent.band == "434" and tag is not None:
-            samples = fsk_samples(bytes.fromhex(sent.packet), offset_hz=tag.offset_hz)
+            warmth_c = air_temperature_c(sent.sent_at_unix_s, sent.longitude or 0.0)
+            samples = fsk_samples(
+                bytes.fromhex(sent.packet), offset_hz=carrier_offset_hz(tag, warmth_c)
+            )
             self._tape.put(IqBurst(at_s, samples, snr_db))
         else:
             return

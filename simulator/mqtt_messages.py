@@ -1,9 +1,9 @@
 """What radios and servers publish over MQTT of a packet: topic and payload.
 
-    rtl_433       rtl_433/<station>-<radio>/events                           JSON, flex decoder `CTT`
-    ChirpStack 4  application/<application>/device/<dev EUI>/event/up        JSON
-    The Things    v3/<application>@<tenant>/devices/<device>/up              JSON
-    station link  stopover/<station>/frames                                  one frame, without COBS
+    rtl_433       rtl_433/<station>-<radio>/events                      JSON, flex decoder `CTT`
+    ChirpStack 4  application/<application>/device/<dev EUI>/event/up   JSON
+    The Things    v3/<application>@<tenant>/devices/<device>/up         JSON
+    station link  stopover/<station>/frames                             one frame, without COBS
 
 Sources: `protocols.rtl433`, `protocols.lorawan`, `protocols.station_link`, where each is drawn.
 """

@@ -37,13 +37,19 @@ def air_temperature_c(unix_s: float, longitude: float) -> float:
 
 def frequency_offset_hz(tag: Tag, temperature_c: float) -> float:
     """Return what a receiver that is tuned 4 kHz below reads of a tag."""
-    return TUNED_BELOW_HZ + tag.offset_hz + tag.hz_per_degree * (temperature_c - _TUNED_AT_C)
+    return TUNED_BELOW_HZ + carrier_offset_hz(tag, temperature_c)
+
+
+def carrier_offset_hz(tag: Tag, temperature_c: float) -> float:
+    """Return how far a tag is off its frequency: its crystal's error, and the temperature."""
+    return tag.offset_hz + tag.hz_per_degree * (temperature_c - _TUNED_AT_C)
 
 
 def burst_lines(
     tag: Tag,
     port: int,
     stamped_unix_s: float,
+    *,
     level_dbm: float,
     sensitivity_dbm: float,
     offset_hz: float,

@@ -34,7 +34,7 @@ _ID_DIGITS: Final = {"lora-tag": 16}
 
 
 class Transect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Stations of one kind in a straight row, named after the first: `coast-01`, `coast-02`…"""
+    """Stations of one kind in a straight row: `coast` becomes `coast-01`, `coast-02` and so on."""
 
     count: Annotated[int, Meta(ge=1, le=999, description="How many stations.")]
     to: Annotated[Position, Meta(description="Where the last one stands.")]

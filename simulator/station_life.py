@@ -1,12 +1,14 @@
 """What changes at a station while a world goes on: its place, its power, its clock, its noise."""
 
 import random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from simulator.air import Band, summed_dbm
 from simulator.chance import chance
 from simulator.stations import Interference, Station
-from simulator.tracks import Leg
+
+if TYPE_CHECKING:
+    from simulator.tracks import Leg
 
 _FLOOR_BELOW_SENSITIVITY_DB: Final = 5.7
 """A receiver's own noise in its 50 kHz, below the level at which half of the packets are lost:

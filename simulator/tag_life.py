@@ -43,7 +43,9 @@ class Stretch:
         """Return who may hear a beep, and its mean level there; computed once if nothing moves."""
         if self._levels is not None:
             return self._levels
-        levels = mean_levels(self.ears, air, power_dbm, place, height_m, time_s)
+        levels = mean_levels(
+            self.ears, air, power_dbm, place=place, height_m=height_m, time_s=time_s
+        )
         if self._is_still:
             self._levels = levels
         return levels

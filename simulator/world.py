@@ -192,7 +192,9 @@ class World:
                 if isinstance(ears, RadioEars):
                     is_of_concern |= self._hear_burst(life, ears, sent, mean_dbm, happened)
                 continue
-            taken = self._hearing.arrive(ears, sent, packet, self._now_us, end_us, mean_dbm)
+            taken = self._hearing.arrive(
+                ears, sent, packet, begin_us=self._now_us, end_us=end_us, mean_dbm=mean_dbm
+            )
             if taken is None:
                 continue
             is_of_concern = True
@@ -280,12 +282,12 @@ class World:
                 life.tag,
                 ears.port,
                 stamped,
-                level_dbm,
-                ears.sensitivity_dbm + ears.rise_db(begin_s, end_us / 1e6),
-                frequency_offset_hz(
+                level_dbm=level_dbm,
+                sensitivity_dbm=ears.sensitivity_dbm + ears.rise_db(begin_s, end_us / 1e6),
+                offset_hz=frequency_offset_hz(
                     life.tag, air_temperature_c(sent.sent_at_unix_s, ears.site.longitude)
                 ),
-                ears.dice,
+                dice=ears.dice,
             )
         if lines:
             taken = Reception(
@@ -389,12 +391,19 @@ class World:
             if ears.channel == "nodes" and ears.radio.kind == "ctt"
         ]
         levels = mean_levels(
-            listening, self.scenario.air, node.power_dbm, place, None, self._now_us / 1e6
+            listening,
+            self.scenario.air,
+            node.power_dbm,
+            place=place,
+            height_m=None,
+            time_s=self._now_us / 1e6,
         )
         for ears, mean_dbm in levels:
             if not isinstance(ears, RadioEars):
                 continue
-            taken = self._hearing.arrive(ears, sent, b"", self._now_us, end_us, mean_dbm)
+            taken = self._hearing.arrive(
+                ears, sent, b"", begin_us=self._now_us, end_us=end_us, mean_dbm=mean_dbm
+            )
             if isinstance(taken, Reception):
                 yield taken
             elif taken is not None and taken is ears.taking:

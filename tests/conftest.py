@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+import structlog
 from brokers import MOSQUITTO, Broker
 from live_station import LiveStation
 from postgres_server import INITDB, PostgresServer
@@ -14,6 +15,13 @@ from pseudo_terminals import PseudoRadio
 Until: TypeAlias = Callable[[Callable[[], object]], Awaitable[None]]
 
 _WAIT_S = 10.0
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """Take back what a command of the last test did to the log of this process."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -30,7 +30,11 @@ def _as_whom() -> str | None:
 class PostgresServer:
     """One cluster, which keeps its port over restarts."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: str = "fsync = off") -> None:
+        """Make one and start it; by default it leaves syncing to the kernel.
+
+        Tests kill processes, never the machine: the kernel keeps what was written.
+        """
         self.port = free_port()
         self._user = _as_whom()
         # Not below pytest's folder: that one is its owner's alone.
@@ -43,9 +47,8 @@ class PostgresServer:
             "initdb", "-D", str(self._cluster), "-U", _USER, "-A", "trust", "-E", "UTF8", "-N"
         )
         with (self._cluster / "postgresql.conf").open("a", encoding="ascii") as file:
-            # These tests kill processes, never the machine: the kernel keeps what was written.
             file.write(
-                f"port = {self.port}\nlisten_addresses = '127.0.0.1'\nfsync = off\n"
+                f"port = {self.port}\nlisten_addresses = '127.0.0.1'\n{settings}\n"
                 f"unix_socket_directories = '{self.folder}'\nshared_buffers = 32MB\n"
                 "log_min_messages = error\n"
             )

@@ -26,6 +26,7 @@ FLOORS = (
         "config",
         "payload_codecs",
         "toml_tables",
+        "spectrum",
         "limits",
         "log",
         "confidence",

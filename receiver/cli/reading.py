@@ -36,6 +36,18 @@ _TAG_COLUMNS = (
     "best_rssi_dbm",
     "antennas",
 )
+_RUN_COLUMNS = (
+    "run",
+    "tag_id",
+    "place",
+    "first",
+    "last",
+    "detections",
+    "verified",
+    "interval_s",
+    "confidence",
+    "confidence_reason",
+)
 _ACTIVITY_COLUMNS = (
     "hour",
     "link",
@@ -74,6 +86,15 @@ def _filters(*, tag: bool) -> Callable[[_Command], _Command]:
         return command
 
     return add
+
+
+_min_confidence = click.option(
+    "--min-confidence",
+    type=click.Choice(CONFIDENCES),
+    default="false",
+    show_default=True,
+    help="The least that is printed; nothing is ever deleted for it.",
+)
 
 
 @click.command("detections")
@@ -124,6 +145,41 @@ def detections_command(
             columns = (*columns, "redecoded")
             rows = (row | {"redecoded": reader.verdicts(row["seq"])} for row in rows)
         print_rows(rows, columns, output_format)
+
+
+@click.command("runs")
+@_filters(tag=True)
+@_min_confidence
+@explained
+def runs_command(
+    *,
+    db: Path,
+    since: int | None,
+    until: int | None,
+    antenna: str | None,
+    output_format: OutputFormat,
+    tag_id: str | None,
+    min_confidence: Confidence,
+) -> None:
+    """Print runs: detections of one tag at one antenna that follow each other.
+
+    A run of the last minute of a running station may not be there yet.
+
+    Example:  stopover runs --since 2026-05-12 --min-confidence likely
+    """
+    from receiver.store.queries import DetectionFilter, Reader
+    from receiver.store.run_queries import RUN_KEYS, runs
+
+    wanted = DetectionFilter(
+        since_utc_ns=since,
+        until_utc_ns=until,
+        tag_id=tag_id,
+        antenna=antenna,
+        min_confidence=min_confidence,
+    )
+    columns = _RUN_COLUMNS if output_format == "table" else RUN_KEYS
+    with Reader(db) as reader:
+        print_rows(runs(reader, wanted), columns, output_format)
 
 
 @click.command("tags")

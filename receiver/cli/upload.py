@@ -112,7 +112,7 @@ async def _once(settings: "Settings", wanted: "list[Sink]") -> None:
     store = Path(settings.store.path)
     failed = []
     for sink in wanted:
-        sender, _ = made(sink, settings.station.id)
+        sender, _ = made(sink, store, settings.station.id)
         runner = SinkRunner(sender, sink, store, notes_into(store))
         try:
             with lock(store, sink.name):

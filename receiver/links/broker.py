@@ -172,7 +172,7 @@ def heed_cancellation() -> None:
     """End the task if it was cancelled; call it in loops after calls of aiomqtt.
 
     It waits with `asyncio.wait_for`, which before Python 3.12 swallows a cancellation that comes in
-    the same moment as what it waits for: https://github.com/python/cpython/issues/81839.
+    the same moment as what it waits for: https://bugs.python.org/issue37658.
 
     Raises:
         asyncio.CancelledError: it was.

@@ -2,7 +2,7 @@
 
 import bisect
 import datetime as dt
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -15,6 +15,9 @@ WITHIN_S: Final = 2.0
 """A detection is looked for so near to its reception: recorded files may hold whole seconds."""
 RELAYED_WITHIN_S: Final = 3600.0
 """A node's clock may be wrong, and a node may keep a beep for a quarter of an hour."""
+
+_SHARED_PORTS: Final = {"blu": ("ctt-blu", 1), "station-link": ("station-link", 0)}
+"""Kind of radio to the link's name and the number of its first channel."""
 
 _RIGHT_CLOCK_S: Final = 0.001
 _PLAIN_ID: Final = ID_BYTES * 2
@@ -83,11 +86,13 @@ def matched(truth: Truth, detections: Iterable[Mapping[str, Any]]) -> Iterator[H
     expected = _expected(truth)
     for row in detections:
         place = places.get((row["link"], row["antenna"]))
-        relay, tag_id = row["relay_id"], row["tag_id"]
+        is_card = place is not None and place[0] is None
+        # A row of a node's own card names that node as its relay: it is no relayed beep.
+        relay, tag_id = None if is_card else row["relay_id"], row["tag_id"]
         time_s = unix_s(row["time"])
         reception = None
         if place is not None:
-            is_exact = relay is None and place[0] is not None
+            is_exact = relay is None and not is_card
             receptions = expected.get((place, relay, tag_id))
             if receptions is not None:
                 reception = receptions.take(time_s, WITHIN_S if is_exact else RELAYED_WITHIN_S)
@@ -136,7 +141,22 @@ def _places(truth: Truth) -> dict[tuple[str, str | None], Place]:
             places.setdefault((link, None), each.place)
         if each.station is None:
             places.setdefault((each.recorded_as, None), each.place)
+    for link, antenna, place in _shared_receivers(truth):
+        places.setdefault((link, antenna), place)
     return places
+
+
+def _shared_receivers(truth: Truth) -> Iterator[tuple[str, str, Place]]:
+    """Yield the radios that share a serial port, by how the simulator names it and its channels."""
+    counts: Counter[tuple[str | None, str]] = Counter()
+    for each in truth.receivers:
+        shared = _SHARED_PORTS.get(each.radio_kind)
+        if shared is not None:
+            name, first_channel = shared
+            channel = str(first_channel + counts[each.station, each.radio_kind])
+            counts[each.station, each.radio_kind] += 1
+            for link in (name, f"{each.station}-{name}"):
+                yield link, channel, each.place
 
 
 def _expected(truth: Truth) -> dict[tuple[Place, str | None, str], _Expected]:

@@ -35,8 +35,10 @@ def score_svg(score: Score) -> str:
     height = _HEAD_PX + _ROW_PX * (len(rows) + 1)
     width = _NAME_PX + _BAR_PX + 90
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
-        f' viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
+            f' viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">'
+        ),
         f'<rect width="{width}" height="{height}" fill="white"/>',
         _text(10, 22, "What became of every transmission that an antenna could hear", size=15),
         *_legend(causes),

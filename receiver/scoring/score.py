@@ -1,13 +1,15 @@
 """The numbers: detection efficiency, false detections, time errors, and losses by their cause."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from receiver.scoring.matching import Heard, ids_of, matched
 from receiver.scoring.truth_rows import Place, Reception, Truth
+
+_NOWHERE: Place = (None, "")
 
 BELIEVED = ("certain", "likely")
 """What an owner takes for a tag that was there."""
@@ -73,6 +75,12 @@ class _Count:
         self.losses: Counter[str] = Counter()
         self.errors_s: list[float] = []
 
+    def detection(self, heard: Heard) -> None:
+        """Count one row of the store."""
+        self.false += not heard.is_true
+        if heard.is_true and heard.time_error_s is not None:
+            self.errors_s.append(heard.time_error_s)
+
     def reception(self, each: Reception, *, is_right: bool) -> None:
         """Count one reception."""
         is_printed = each.outcome == "printed"
@@ -120,26 +128,15 @@ def score(truth: Truth, detections: Iterable[Mapping[str, Any]]) -> Score:
     rows = never_sent_believed = 0
     for heard in matched(truth, detections):
         rows += 1
-        antenna = antennas.get(heard.place) if heard.place is not None else None
-        counts = [total, *([antenna] if antenna else [])]
+        for count in (total, antennas.get(heard.place or _NOWHERE), tags.get(heard.tag_id)):
+            if count is not None:
+                count.detection(heard)
         if not heard.is_true:
             causes[_cause(truth, heard)] += 1
             confidences[heard.confidence or "not-told"] += 1
-            for count in counts:
-                count.false += 1
-            if heard.tag_id not in tags and heard.confidence in BELIEVED:
-                never_sent_believed += 1
-        if heard.tag_id in tags:
-            counts.append(tags[heard.tag_id])
-            tags[heard.tag_id].false += not heard.is_true
-        if heard.time_error_s is not None and heard.is_true:
-            for count in counts:
-                count.errors_s.append(heard.time_error_s)
-    for each in truth.receptions:
-        tag = truth.true_tag(each.transmission)
-        # What a node heard, and what it passed on, are another matter than antennas and air.
-        if tag is None or each.station is None or truth.sent[each.transmission].what != "beep":
-            continue
+            is_believed = heard.confidence in BELIEVED
+            never_sent_believed += is_believed and heard.tag_id not in tags
+    for each, tag in _beeps_at_antennas(truth):
         is_right = tag in ids_of(truth, each)
         for count in (total, antennas[each.station, each.receiver], tags[tag]):
             count.reception(each, is_right=is_right)
@@ -158,6 +155,16 @@ def score(truth: Truth, detections: Iterable[Mapping[str, Any]]) -> Score:
         false_by_confidence=dict(confidences.most_common()),
         never_sent_believed=never_sent_believed,
     )
+
+
+def _beeps_at_antennas(truth: Truth) -> Iterator[tuple[Reception, str]]:
+    """Yield what antennas made of tags' own beeps: nodes and what they pass on are not air."""
+    for each in truth.receptions:
+        tag = truth.true_tag(each.transmission)
+        if tag is None or each.station is None:
+            continue
+        if truth.sent[each.transmission].what == "beep":
+            yield each, tag
 
 
 def _cause(truth: Truth, heard: Heard) -> str:

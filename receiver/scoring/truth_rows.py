@@ -23,6 +23,7 @@ class Receiver(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
 
     station: str | None
     receiver: str
+    radio_kind: str
     antenna: str | None
     port: int
     recorded_as: str

@@ -27,6 +27,14 @@ class FarEndError(Exception):
         """Whether bytes were sent, which may cost money."""
 
 
+class NotYetError(Exception):
+    """The rows are of a time whose file cannot be closed yet; earlier ones may go."""
+
+    def __init__(self, reason: str, wait_s: float) -> None:
+        super().__init__(reason)
+        self.wait_s = wait_s
+
+
 class BatchRefusedError(Exception):
     """The far end will not take this batch, however often it is sent: too large, or a bad row."""
 
@@ -42,6 +50,7 @@ class Sink(Protocol):
         Raises:
             FarEndError: it is not known to have it; send it again later.
             BatchRefusedError: it says that it will never take it as it is.
+            NotYetError: some of its rows are too young.
         """
         ...
 

@@ -34,7 +34,7 @@ from receiver.sink_settings import Sink as SinkSettings
 from receiver.sinks import outbox
 from receiver.sinks.batches import Batch, pack
 from receiver.sinks.budget import Budget, Verdict
-from receiver.sinks.far_end import BatchRefusedError, FarEndError, Sink
+from receiver.sinks.far_end import BatchRefusedError, FarEndError, NotYetError, Sink
 from receiver.sinks.refusals import Refusals
 from receiver.sinks.state import SinkState, SinkStatus
 from receiver.store.errors import StoreError
@@ -106,7 +106,7 @@ class SinkRunner:
                 wait_s = await self.step()
                 heed_cancellation()
                 state = self.status.state
-                if state is SinkState.UP_TO_DATE:
+                if state in (SinkState.UP_TO_DATE, SinkState.NOT_YET):
                     return True
                 if state is SinkState.LIMITED and wait_s < _LOOK_AGAIN_S:
                     await asyncio.sleep(wait_s)
@@ -175,6 +175,8 @@ class SinkRunner:
             await self._sink.send(batch)
         except FarEndError as error:
             return await self._failed(batch, error)
+        except NotYetError as error:
+            return self._not_yet(batch, error)
         except BatchRefusedError as error:
             await self._refused(batch, outgoing, str(error))
             return 0.0
@@ -244,6 +246,15 @@ class SinkRunner:
             do="it stays in the store; tell the far end's owner",
         )
         await self._write(batch, self._advanced(store_uuid, {row.kind: row.key}), (row,))
+
+    def _not_yet(self, batch: Batch, error: NotYetError) -> float:
+        if batch.rows > 1:
+            self._most_rows = batch.rows // 2
+            self.status.state = SinkState.SENDING
+            return 0.0
+        self._most_rows = self.settings.batch_rows
+        self._rests(SinkState.NOT_YET, str(error))
+        return min(error.wait_s, SINK_RETRY_LONGEST_S)
 
     def _nothing_waits(self) -> float:
         reason = self._refusals.last_reason

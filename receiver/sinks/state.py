@@ -17,6 +17,8 @@ class SinkState(enum.StrEnum):
     PAUSED = "paused"
     LIMITED = "limited"
     """The bytes it may send are spent for now."""
+    NOT_YET = "not yet"
+    """What waits is too young to be sent."""
     NO_STORE = "no store"
     """The store cannot be read now."""
 

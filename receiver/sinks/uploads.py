@@ -52,7 +52,7 @@ class Uploads:
         self._store = store
         self._kept: list[tuple[SinkRunner, Feed | None]] = []
         for settings in sinks:
-            sink, feed = made(settings, station_id)
+            sink, feed = made(settings, store, station_id)
             runner = SinkRunner(sink, settings, store, note, backoff=backoff())
             self._kept.append((runner, feed))
 
@@ -92,7 +92,7 @@ async def run_with_feed(runner: SinkRunner, feed: Feed | None, store: Path) -> N
         await asyncio.gather(feeding, return_exceptions=True)
 
 
-def made(settings: SinkSettings, station_id: str) -> tuple[Sink, Feed | None]:
+def made(settings: SinkSettings, store: Path, station_id: str) -> tuple[Sink, Feed | None]:
     """Return the sink of its settings, and its live feed; what a kind needs is loaded only here."""
     if isinstance(settings, HttpSink):
         from receiver.sinks.http import HttpSink as Http  # noqa: PLC0415  Loaded where used.
@@ -109,7 +109,7 @@ def made(settings: SinkSettings, station_id: str) -> tuple[Sink, Feed | None]:
         return Folder(settings), None
     from receiver.sinks.motus import MotusSink as Motus  # noqa: PLC0415  Same.
 
-    return Motus(settings), None
+    return Motus(settings, store), None
 
 
 @contextlib.contextmanager

@@ -15,8 +15,10 @@ from station_process import STOPOVER, run_stopover
 from protocols.records import Detection, Relay, Unknown
 from receiver.arrivals import ActivityRow, Arrival, ClockSample, Source, Stamp
 from receiver.cli.main import _COMMANDS, main
+from receiver.run_index import index_runs
 from receiver.store.database import Store
 from receiver.store.queries import DETECTION_KEYS
+from receiver.store.run_queries import RUN_KEYS
 
 NOON_NS = int(dt.datetime(2026, 5, 12, 12, tzinfo=dt.UTC).timestamp()) * 10**9
 HOSTILE = "\x1b]0;owned\x07\x1b[31mTAG\u202e\n"
@@ -216,6 +218,23 @@ def test_tags_are_counted_with_where_and_how_well_they_were_heard(db: Path) -> N
     assert (first["tag_id"], first["detections"], first["best_rssi_dbm"]) == ("78664C33", 3, -65)
     assert first["antennas"] == ["north", "south"]
     assert (second["tag_id"], second["verified"]) == ("6161527F", 1)
+
+
+def test_runs_are_told_with_their_place_and_confidence(db: Path) -> None:
+    with Store.open(db) as store:
+        index_runs(store)
+    rows = [
+        msgspec.json.decode(line)
+        for line in stopover("runs", "--db", db, "--format", "json").output.splitlines()
+    ]
+    assert {row["place"] for row in rows if row["tag_id"] == "78664C33"} == {"north", "3796F5"}
+    assert {row["tag_id"]: row["confidence"] for row in rows} == {
+        "78664C33": "certain",
+        "6161527F": "likely",
+    }
+    chosen = stopover("runs", "--db", db, "--min-confidence", "certain", "--format", "csv").output
+    assert "6161527F" not in chosen
+    assert chosen.splitlines()[0].split(",") == list(RUN_KEYS)
 
 
 def test_activity_shows_the_hours_listened_and_what_came_to_nothing(db: Path) -> None:

@@ -53,7 +53,7 @@ class Sending:
     """A sink that is stepped by the test."""
 
     def __init__(self, settings: Sink, store: Path, far_end: FarEnd) -> None:
-        sink, _ = made(settings, STATION)
+        sink, _ = made(settings, store, STATION)
         self.runner = SinkRunner(
             sink,
             settings,

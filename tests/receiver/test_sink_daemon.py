@@ -78,7 +78,9 @@ async def test_what_the_station_hears_arrives_and_its_mark_moves(
     assert (live["link"], live["protocol"]) == ("ch1", "ctt-434")
     station.send(signal.SIGTERM)
     assert await station.ended() == 0
-    await until(lambda: heard[-1] == ("status", {"state": "offline"}))
+    await until(
+        lambda: [told["state"] for topic, told in heard if topic == "status"][-1] == "offline"
+    )
     for task in (listening, collecting):
         task.cancel()
     await asyncio.gather(listening, collecting, return_exceptions=True)

@@ -250,6 +250,10 @@ class Wire:
             )
         self.conversation.heard(records, self.now())
 
+    def is_silent(self) -> bool:
+        """Whether the link takes its receiver for a silent one."""
+        return self.conversation.silent is not None
+
     def said(self) -> list[Body]:
         """Return what the host writes now."""
         step = self.conversation.step(max(self.now(), self.conversation.due or 0))
@@ -365,15 +369,15 @@ async def test_a_receiver_that_says_nothing_is_silent_until_it_is_heard(
     with capture_logs() as log:
         for asked in range(4):
             conversation.step(start + 10 * asked + 0.1)
-            assert conversation.silent is None
+            assert not wire.is_silent()
         conversation.step(start + 40.2)
         conversation.step(start + 50.3)
         assert conversation.silent == "nothing came for 30 s, not even an echo of TIME"
         assert conversation.step(start + 60.4).reopen_after_s is not None
         wire.hear(b"noise")
-        assert conversation.silent is not None
+        assert wire.is_silent()
         wire.hear(wire.firmware.frame(packet(), 1))
-        assert conversation.silent is None
+        assert not wire.is_silent()
     warnings = [line["event"] for line in log if line["log_level"] == "warning"]
     assert warnings == ["receiver silent", "receiver heard again"]
 

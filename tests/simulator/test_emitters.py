@@ -16,6 +16,8 @@ from protocols.records import Detection, RadioInfo
 from protocols.rtl433 import Rtl433Decoder
 from protocols.station_link.decoder import StationLinkDecoder
 from receiver.daemon import Daemon
+from receiver.scoring.score import score
+from receiver.scoring.truth_rows import read_truth as read_scored_truth
 from receiver.settings import Settings
 from receiver.store.errors import StoreError
 from receiver.store.queries import DetectionFilter, Reader
@@ -125,6 +127,9 @@ async def test_the_daemon_hears_everything_that_is_plugged_in(tmp_path: Path) ->
     rows = read_truth(tmp_path / "truth")
     printed = sum(isinstance(row, Reception) and row.outcome == "printed" for row in rows)
     assert sum(heard.values()) <= printed
+    with Reader(tmp_path / "s.db") as reader:
+        told = score(read_scored_truth(tmp_path / "truth"), reader.detections(DetectionFilter()))
+    assert told.false_by_cause == {}
 
 
 async def test_the_daemon_hears_everything_that_is_published(

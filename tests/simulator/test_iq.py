@@ -153,9 +153,11 @@ def test_the_same_seed_writes_the_same_samples(tmp_path: Path) -> None:
         (["walk-test", "--iq", "a.cu8", "--serial"], "use it without --serial"),
     ],
 )
-def test_wrong_use_is_told_in_a_line(arguments: list[str], said: str) -> None:
-    with CliRunner().isolated_filesystem():
-        result = CliRunner().invoke(simulate_command, arguments)
+def test_wrong_use_is_told_in_a_line(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(simulate_command, arguments)
     assert result.exit_code == 2
     assert said in result.output
 

@@ -1,5 +1,6 @@
 """`stopover score`: what is in the store beside what was really sent."""
 
+import gzip
 import json
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -8,11 +9,19 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from protocols.coded_id.bursts import HeardPulse
+from protocols.coded_id.code_book import CodeBook
+from protocols.coded_id.decoder import AntennaDecoder
+from protocols.coded_id.events import BurstSeen
+from protocols.coded_id.tag_list import CodedTag
+from protocols.records import Pulse
+from protocols.sensorgnome import SensorGnomeReader
 from receiver.cli.importing import import_command
 from receiver.cli.score import score_command
 from receiver.cli.simulate import simulate_command
 from receiver.scoring.truth_rows import read_truth
-from simulator.truth import Receiver, Transmission
+from simulator.scenario import scenario
+from simulator.truth import Receiver, Reception, Transmission
 from simulator.truth_file import read_truth as read_whole_truth
 
 
@@ -141,3 +150,41 @@ def test_a_broken_truth_is_told_in_a_line(tmp_path: Path, lines: bytes, said: st
     else:
         assert done.exit_code == 1
         assert said in done.output
+
+
+def test_coded_bursts_of_our_files_are_found_by_the_coded_id_decoder(tmp_path: Path) -> None:
+    run(
+        simulate_command,
+        "colony",
+        "--files",
+        tmp_path,
+        "--truth",
+        tmp_path / "t",
+        "--duration",
+        "900",
+    )
+    tags = [tag for tag in scenario("colony").tags if tag.gaps_ms is not None]
+    book = CodeBook(
+        CodedTag(
+            project=tag.tag_id.split("#")[0],
+            id=tag.tag_id.split("#")[1],
+            frequency_mhz=166.38,
+            gaps_ms=tag.gaps_ms or (0, 0, 0),
+            burst_interval_s=tag.interval_s,
+        )
+        for tag in tags
+    )
+    decoder, reader = AntennaDecoder(book), SensorGnomeReader()
+    (file,) = tmp_path.glob("*-all.txt.gz")
+    pulses = []
+    for line in gzip.decompress(file.read_bytes()).splitlines():
+        reading = reader.read(line)
+        assert isinstance(reading.record, Pulse)
+        pulses.append(HeardPulse.of(reading.utc_ns or 0, reading.record))
+    events = [*decoder.feed(pulses), *decoder.finish()]
+    found = sum(isinstance(event, BurstSeen) for event in events)
+    whole = sum(
+        isinstance(row, Reception) and row.pulses == 4 for row in read_whole_truth(tmp_path / "t")
+    )
+    assert whole > 100
+    assert 0.98 * whole <= found <= 1.02 * whole

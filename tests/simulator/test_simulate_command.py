@@ -27,6 +27,7 @@ from simulator.truth_file import read_truth
 
 WITHIN_S = 15.0
 COMMAND = [sys.executable, "-c", "from receiver.cli.simulate import simulate_command as s; s()"]
+QUARTER_HOUR = ["quiet-marsh", "--duration", "900", "--line-noise", "0.1"]
 HOUR_FILES = ["--duration", "5400", "--bit-error-rate", "0.001"]
 
 
@@ -99,7 +100,7 @@ def test_files_hold_what_the_truth_says_was_recorded(tmp_path: Path) -> None:
 
 def test_the_same_seed_writes_the_same_files(tmp_path: Path) -> None:
     for folder, seed in (("one", "7"), ("same", "7"), ("other", "8")):
-        simulate("quiet-marsh", "--files", tmp_path / folder, "--seed", seed, "--line-noise", "0.1")
+        simulate(*QUARTER_HOUR, "--files", tmp_path / folder, "--seed", seed)
     one, same, other = (
         [path.read_bytes() for path in sorted((tmp_path / folder).iterdir())]
         for folder in ("one", "same", "other")

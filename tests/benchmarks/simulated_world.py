@@ -1,6 +1,6 @@
 """How fast the simulated world goes: transmissions, air events, I/Q, and the memory of a night.
 
-    python tests/benchmarks/simulator.py [--hours 24]
+python tests/benchmarks/simulated_world.py [--hours 24]
 """
 
 import argparse
@@ -12,10 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from report import print_report
 
+from simulator.iq import Burst, IqTape, encoded, fsk_samples
 from simulator.play import play_at_once
 from simulator.recorded_files import RecordedFiles
 from simulator.scenario import saturation, scenario
@@ -64,8 +63,6 @@ def air_events() -> tuple[int, float]:
 
 def iq_speed() -> float:
     """Return how many seconds of 250 kS/s are made in one, with a packet in each tenth."""
-    from simulator.iq import Burst, IqTape, encoded, fsk_samples
-
     tape = IqTape(1)
     samples = fsk_samples(bytes.fromhex("78664C3304"))
     begun_s = time.perf_counter()

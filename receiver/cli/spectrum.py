@@ -1,0 +1,262 @@
+"""`stopover spectrum`: allocations at the station's place, what listens in them, how full they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from receiver.cli.options import CONFIG_PATH, UtcTime, explained
+from receiver.cli.tables import OutputFormat, print_rows
+
+if TYPE_CHECKING:
+    from receiver.settings import Settings
+    from receiver.spectrum.allocations import Allocation, Allocations, Region
+
+_EXAMPLE = """
+\b
+Examples:
+  stopover spectrum --region CH
+  stopover spectrum -c stopover.toml --since 2026-05-01 --format csv > occupancy.csv
+  stopover spectrum -c stopover.toml --plot occupancy.svg
+"""
+
+_ALLOCATION_COLUMNS = (
+    "id",
+    "band",
+    "regions",
+    "status",
+    "confidence",
+    "checked_on",
+    "limit",
+    "duty",
+    "source",
+    "notes",
+)
+_LINK_COLUMNS = ("link", "antenna", "decoder", "band", "known_from", "allocations")
+_TOTAL_COLUMNS = (
+    "band",
+    "allocations",
+    "first_hour",
+    "last_hour",
+    "hours",
+    "listening_s",
+    "packets",
+    "pulses",
+    "noise_dbm",
+    "pulse_noise_db",
+)
+
+
+@click.command("spectrum", epilog=_EXAMPLE)
+@click.option(
+    "-c",
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"The configuration; {CONFIG_PATH} if it is there.",
+)
+@click.option(
+    "--db",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The store; else the one that the configuration names.",
+)
+@click.option("--latitude", type=click.FloatRange(-90, 90), help="Degrees north, of another place.")
+@click.option("--longitude", type=click.FloatRange(-180, 180), help="Degrees east.")
+@click.option("--region", help="Instead of a place: a country (CH), CEPT, AMERICAS or WORLD.")
+@click.option("--since", type=UtcTime(), help="Occupancy from this time on, UTC.")
+@click.option("--until", type=UtcTime(), help="Occupancy before this time, UTC.")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="json: everything, one object a line; csv: the occupancy, by band and hour.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.svg",
+    help="Draw the occupancy.",
+)
+@explained
+def spectrum_command(
+    *,
+    config_path: Path | None,
+    db: Path | None,
+    latitude: float | None,
+    longitude: float | None,
+    region: str | None,
+    since: int | None,
+    until: int | None,
+    output_format: OutputFormat,
+    plot: Path | None,
+) -> None:
+    """Show the radio allocations at the station's place, and how full the bands are.
+
+    No legal advice: each row says how sure it is and where it is from. A place is in every country
+    whose coarse box holds it, so near a border the rows of all neighbours are shown; --region names
+    one. Occupancy counts what the store's radios received in each band and hour, and how long they
+    listened.
+    """
+    from receiver.spectrum.allocations import shipped
+    from receiver.spectrum.tuning import fitting, tunings
+
+    settings = _settings(config_path)
+    known = shipped()
+    regions = _regions(known, settings, latitude, longitude, region)
+    rows = known.applying(regions)
+    heard_on = list(tunings(settings.links)) if settings else []
+    store = db or _store_of(settings)
+    wants_hours = plot is not None or output_format == "csv"
+    if store is None and wants_hours:
+        raise click.UsageError("occupancy is measured by a station: name its store with --db")
+    hours: list[dict[str, Any]] = []
+    station = settings.station.id if settings else ""
+    if store is not None:
+        station, hours = _measured(store, since, until, heard_on, rows)
+    if plot is not None:
+        _draw(plot, hours, station, known.advice)
+    links = [
+        {
+            "link": each.link,
+            "antenna": each.antenna,
+            "decoder": each.decoder,
+            "band": each.band,
+            "low_hz": each.low_hz,
+            "high_hz": each.high_hz,
+            "known_from": each.known_from,
+            "allocations": [row.id for row in fitting(rows, each.low_hz, each.high_hz)],
+        }
+        for each in heard_on
+    ]
+    _print(
+        output_format,
+        known.advice,
+        regions,
+        [_readable(row) for row in rows],
+        links,
+        hours,
+        is_measured=store is not None,
+    )
+
+
+def _settings(path: Path | None) -> Settings | None:
+    """Return the configuration that is named, else the usual one where there is one."""
+    from receiver import config
+
+    if path is None and not CONFIG_PATH.exists():
+        return None
+    return config.load(path or CONFIG_PATH)
+
+
+def _regions(
+    known: Allocations,
+    settings: Settings | None,
+    latitude: float | None,
+    longitude: float | None,
+    code: str | None,
+) -> tuple[Region, ...]:
+    """Return the regions asked for: by name, by place, or of the station."""
+    if (latitude is None) != (longitude is None):
+        raise click.UsageError("a place needs both --latitude and --longitude")
+    if code is not None:
+        if latitude is not None:
+            raise click.UsageError("name either a place or a --region")
+        try:
+            return known.region(code)
+        except KeyError:
+            codes = ", ".join(region.code for region in known.regions)
+            raise click.UsageError(
+                f"no rows are known for --region {code}; known are {codes}"
+            ) from None
+    if latitude is None and settings is not None:
+        latitude, longitude = settings.station.latitude, settings.station.longitude
+    if latitude is None or longitude is None:
+        raise click.UsageError(
+            "where? Give --latitude and --longitude, or --region, or set station.latitude and"
+            " station.longitude in the configuration"
+        )
+    return known.regions_at(latitude, longitude)
+
+
+def _store_of(settings: Settings | None) -> Path | None:
+    """Return the configured store where it has been made."""
+    path = Path(settings.store.path) if settings else None
+    return path if path is not None and path.exists() else None
+
+
+def _measured(
+    store: Path,
+    since: int | None,
+    until: int | None,
+    heard_on: list[Any],
+    rows: tuple[Allocation, ...],
+) -> tuple[str, list[dict[str, Any]]]:
+    """Return the station's id and its hours, by band."""
+    from receiver.spectrum.occupancy import HourlyNoise, hourly_occupancy
+    from receiver.store.hourly_noise import hourly_noise
+    from receiver.store.queries import DetectionFilter, Reader, iso_utc
+
+    with Reader(store) as reader:
+        noise = [
+            HourlyNoise(hour=iso_utc(row.pop("hour_ns")), **row)
+            for row in hourly_noise(reader.connection, since, until)
+        ]
+        activity = reader.activity(DetectionFilter(since_utc_ns=since, until_utc_ns=until))
+        return reader.station_id, list(hourly_occupancy(activity, noise, heard_on, rows))
+
+
+def _draw(path: Path, hours: list[dict[str, Any]], station: str, advice: str) -> None:
+    from receiver.spectrum.plot import occupancy_svg
+
+    try:
+        path.write_text(occupancy_svg(hours, station, advice), encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _readable(row: Allocation) -> dict[str, Any]:
+    import msgspec
+
+    from receiver.spectrum.tuning import band_text
+
+    band = row.about or band_text(row.low_hz, row.high_hz)
+    if len(row.channels_hz) > 1:
+        band = ", ".join(band_text(hz, hz).removesuffix(" MHz") for hz in row.channels_hz) + " MHz"
+    return {"id": row.id, "band": band} | msgspec.to_builtins(row)
+
+
+def _print(
+    output_format: OutputFormat,
+    advice: str,
+    regions: tuple[Region, ...],
+    allocations: list[dict[str, Any]],
+    links: list[dict[str, Any]],
+    hours: list[dict[str, Any]],
+    *,
+    is_measured: bool,
+) -> None:
+    from receiver.spectrum.occupancy import OCCUPANCY_KEYS, band_totals
+
+    if output_format == "csv":
+        print_rows(hours, OCCUPANCY_KEYS, "csv")
+        return
+    if output_format == "json":
+        head = {"kind": "advice", "advice": advice, "regions": [each.code for each in regions]}
+        rows = [head, *({"kind": "allocation"} | row for row in allocations)]
+        rows += [{"kind": "link"} | row for row in links]
+        rows += [{"kind": "occupancy"} | hour for hour in hours]
+        print_rows(rows, (), "json")
+        return
+    click.echo(f"{advice}\n\nAllocations: {', '.join(region.name for region in regions)}")
+    print_rows(allocations, _ALLOCATION_COLUMNS, "table")
+    click.echo("\nWho listens where")
+    print_rows(links, _LINK_COLUMNS, "table")
+    if is_measured:
+        click.echo("\nMeasured occupancy (by hour: --format csv, --plot)")
+        print_rows(band_totals(hours), _TOTAL_COLUMNS, "table")
+    else:
+        click.echo("\nNo occupancy: name a store with --db")

@@ -1,0 +1,130 @@
+"""How full each band was in each hour: what a spectrum authority asks for before it reserves one."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from receiver.spectrum.allocations import Allocation
+from receiver.spectrum.tuning import Tuning, band_text, fitting
+
+OCCUPANCY_KEYS: Final = (
+    "hour",
+    "band",
+    "low_hz",
+    "high_hz",
+    "allocations",
+    "antennas",
+    "listening_s",
+    "frames",
+    "packets",
+    "pulses",
+    "noise_dbm",
+    "pulse_noise_db",
+)
+"""The keys of an hour in JSON and CSV, in this order."""
+
+
+class HourlyNoise(msgspec.Struct, frozen=True, kw_only=True):
+    """What receptions on one antenna told of the noise in one hour: means, in the unit's own dB."""
+
+    hour: str
+    link: str
+    antenna: str | None
+    noise_dbm: float | None
+    pulse_noise_db: float | None
+    """Relative to the receiver's full scale."""
+
+
+def hourly_occupancy(
+    hours: Iterable[Mapping[str, Any]],
+    noise: Iterable[HourlyNoise],
+    tunings: Sequence[Tuning],
+    rows: Sequence[Allocation],
+) -> Iterator[dict[str, Any]]:
+    """Yield what was heard in each hour and band, hours without any reception included.
+
+    `hours` is what `Reader.activity` yields. Counts and `listening_s` are sums over the antennas that
+    listened in the band, so two antennas give two hours of listening an hour. A noise is the highest
+    that any of them told. A link that is not in the configuration counts to the band `unknown`.
+    """
+    told = {(each.hour, each.link, each.antenna): each for each in noise}
+    bands: dict[tuple[str, int, int], dict[str, Any]] = {}
+    for hour in hours:
+        low_hz, high_hz = _band_of(hour["link"], hour["antenna"], tunings)
+        key = (hour["hour"], low_hz or 0, high_hz or 0)
+        band = bands.setdefault(key, _empty(hour["hour"], low_hz, high_hz, rows))
+        band["antennas"] += 1
+        for count in ("listening_s", "frames", "pulses"):
+            band[count] += hour[count]
+        band["packets"] += hour["detections"]
+        of_receptions = told.get((hour["hour"], hour["link"], hour["antenna"]))
+        band["noise_dbm"] = _highest(
+            band["noise_dbm"], hour["noise_dbm"], of_receptions and of_receptions.noise_dbm
+        )
+        band["pulse_noise_db"] = _highest(
+            band["pulse_noise_db"], of_receptions and of_receptions.pulse_noise_db
+        )
+    for key in sorted(bands):
+        yield bands[key]
+
+
+def band_totals(hours: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return one row a band: how many hours, and the sums and highest noise over them."""
+    totals: dict[str, dict[str, Any]] = {}
+    for hour in hours:
+        total = totals.setdefault(
+            hour["band"],
+            {
+                "band": hour["band"],
+                "allocations": hour["allocations"],
+                "first_hour": hour["hour"],
+                "last_hour": hour["hour"],
+                "hours": 0,
+                "listening_s": 0.0,
+                "packets": 0,
+                "pulses": 0,
+                "noise_dbm": None,
+                "pulse_noise_db": None,
+            },
+        )
+        total["hours"] += 1
+        total["last_hour"] = hour["hour"]
+        for count in ("listening_s", "packets", "pulses"):
+            total[count] += hour[count]
+        for noise in ("noise_dbm", "pulse_noise_db"):
+            total[noise] = _highest(total[noise], hour[noise])
+    return list(totals.values())
+
+
+def _band_of(
+    link: str, antenna: str | None, tunings: Sequence[Tuning]
+) -> tuple[int | None, int | None]:
+    """Return the band that an antenna listens in, by its label, else by all that its link has."""
+    of_link = [each for each in tunings if each.link == link]
+    of_antenna = [each for each in of_link if each.antenna == antenna]
+    bands = {(each.low_hz, each.high_hz) for each in of_antenna or of_link}
+    return bands.pop() if len(bands) == 1 else (None, None)
+
+
+def _empty(
+    hour: str, low_hz: int | None, high_hz: int | None, rows: Sequence[Allocation]
+) -> dict[str, Any]:
+    return {
+        "hour": hour,
+        "band": band_text(low_hz, high_hz),
+        "low_hz": low_hz,
+        "high_hz": high_hz,
+        "allocations": [row.id for row in fitting(rows, low_hz, high_hz)],
+        "antennas": 0,
+        "listening_s": 0.0,
+        "frames": 0,
+        "packets": 0,
+        "pulses": 0,
+        "noise_dbm": None,
+        "pulse_noise_db": None,
+    }
+
+
+def _highest(*values: float | None) -> float | None:
+    return max((value for value in values if value is not None), default=None)
