@@ -3,6 +3,8 @@
 A 434 MHz radio follows one packet at a time. It follows a packet whose sync word it got right;
 while it does, and for a moment after, it is busy. Another packet that is not weaker by `capture_db`
 spoils the rest of the one it follows; one that is on the air already hides a weaker newcomer.
+Receivers of other bands hear every packet by itself: gateways follow eight at once, and 2.4 GHz
+beacons and VHF pulses are too short to meet often.
 """
 
 from typing import Final

@@ -1,9 +1,10 @@
-"""A world's air as one of its radios has it before any decoding: I/Q to a file.
+"""A world's air as one of its radios has it before any decoding: I/Q, in blocks or to a file.
 
 The level of each reception is the truth's, so that the truth file belongs to the samples too. What
 is so weak that the truth has no row of it is left out.
 """
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -18,7 +19,7 @@ from simulator.pulse_radio import (
 from simulator.scenario import Scenario, ScenarioError
 from simulator.stations import Radio, Station
 from simulator.truth import Reception, Transmission, TruthRow
-from simulator.world import Emission
+from simulator.world import Emission, World
 
 NOISE_DBM: Final = -114.0
 """Thermal noise of 250 kHz, -120 dBm, and 6 dB of the receiver's own."""
@@ -28,33 +29,33 @@ _TOLD_WITHIN_S: Final = 2.0
 """Every reception is told so soon after its beginning: a burst lasts under half a second."""
 
 
-class IqFile:
-    """Writes what one radio's antenna hears, as a context manager; told the truth row by row."""
+class IqAir:
+    """What one radio's antenna hears, block by block; told the truth row by row, in order."""
 
-    def __init__(self, path: Path, scenario: Scenario, receiver: str | None = None) -> None:
-        """Write to `path`, whose suffix is the format: .cu8 or .cf32.
+    def __init__(
+        self,
+        scenario: Scenario,
+        receiver: str | None,
+        form: IqFormat,
+        write: Callable[[bytes], object],
+    ) -> None:
+        """Hand blocks of a second to `write`, in order.
 
         `receiver` is `station/radio`; else the first radio of 434 MHz or VHF is taken.
 
         Raises:
-            ScenarioError: there is no such radio, or the suffix is another.
+            ScenarioError: there is no such radio.
         """
-        self.path = path
-        self._form = _format_of(path)
         self.station, self.radio = _radio(scenario, receiver)
+        self.bursts = 0
+        self._form: IqFormat = form
+        self._write = write
         self._tags = {tag.tag_id: tag for tag in scenario.tags}
         self._start_unix_s = scenario.start_unix_s
         self._duration_s = scenario.duration_s
         self._tape = IqTape(scenario.seed)
         self._written_s = 0.0
         self._recent: dict[int, Transmission] = {}
-        self._file = path.open("wb")
-        self.bursts = 0
-
-    def send(self, emission: Emission) -> bool:
-        """Take nothing: what is printed is the truth's row, which `witness` sees."""
-        del emission
-        return False
 
     def witness(self, row: TruthRow) -> None:
         """Put what the radio's antenna receives on the tape."""
@@ -68,21 +69,9 @@ class IqFile:
         ):
             self._put(self._recent[row.transmission], row)
 
-    def close(self) -> None:
-        """Write the rest and close the file."""
+    def end(self) -> None:
+        """Hand on the rest."""
         self._write_until(self._duration_s)
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _put(self, sent: Transmission, row: Reception) -> None:
         at_s = sent.sent_at_unix_s - self._start_unix_s
@@ -108,7 +97,7 @@ class IqFile:
             self._written_s < time_s == self._duration_s
         ):
             self._written_s = min(self._written_s + _BLOCK_S, self._duration_s)
-            self._file.write(encoded(self._tape.take(self._written_s), self._form))
+            self._write(encoded(self._tape.take(self._written_s), self._form))
             self._forget()
 
     def _forget(self) -> None:
@@ -117,6 +106,69 @@ class IqFile:
             if self._recent[number].sent_at_unix_s >= oldest_s:
                 return
             del self._recent[number]
+
+
+class IqFile(IqAir):
+    """The same into a file, as an outlet and context manager."""
+
+    def __init__(self, path: Path, scenario: Scenario, receiver: str | None = None) -> None:
+        """Write to `path`, whose suffix is the format: .cu8 or .cf32.
+
+        Raises:
+            ScenarioError: there is no such radio, or the suffix is another.
+        """
+        form = _format_of(path)
+        _radio(scenario, receiver)
+        self._file = path.open("wb")
+        super().__init__(scenario, receiver, form, self._file.write)
+
+    def send(self, emission: Emission) -> bool:
+        """Take nothing: what is printed is the truth's row, which `witness` sees."""
+        del emission
+        return False
+
+    def close(self) -> None:
+        """Write the rest and close the file."""
+        self.end()
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def iq_blocks(
+    scenario: Scenario,
+    receiver: str | None = None,
+    *,
+    form: IqFormat = "cu8",
+    witness: Callable[[TruthRow], None] | None = None,
+) -> Iterator[bytes]:
+    """Yield a world's air at one radio, a second a block: what a simulated stick serves.
+
+    `witness` is told the truth, row by row, a little ahead of the samples.
+
+    Raises:
+        ScenarioError: there is no such radio.
+    """
+    ready: list[bytes] = []
+    air = IqAir(scenario, receiver, form, ready.append)
+    for happening in World(scenario).happenings():
+        row = happening.reception if isinstance(happening, Emission) else happening
+        air.witness(row)
+        if witness is not None:
+            witness(row)
+        yield from ready
+        ready.clear()
+    air.end()
+    yield from ready
 
 
 def _format_of(path: Path) -> IqFormat:

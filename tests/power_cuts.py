@@ -5,13 +5,15 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from store_traffic import is_sound, numbers, stored
+from store_traffic import is_sound, numbers, stored, stored_and_sound
 from synced_bytes import PowerCuts, recorded_writes
 
 from receiver.store.database import Store
 from receiver.store.errors import StoreDamagedError
 
 COMMIT_ROWS = (1, 4, 1, 17, 40, 2)
+_WRITTEN_AGAIN_EVERY = 16
+"""Among this many cuts one is not only read, but written to again."""
 
 
 def loaded_store(path: Path, log_bytes: int) -> list[int]:
@@ -76,13 +78,14 @@ def check_cuts(
         cut_path.write_bytes(contents)
         _log_of(cut_path).write_bytes(left)
         cut_path.with_name("cut.db-shm").unlink(missing_ok=True)
-        rows = stored(cut_path)
-        assert is_sound(cut_path), what
+        rows, sound = stored_and_sound(cut_path)
+        assert sound, what
         assert rows == list(range(len(rows))), what
         assert len(rows) in commits, what
-        with Store.open(cut_path) as store:
-            store.append(numbers([-1]))
-        assert stored(cut_path) == [*rows, -1], what
+        if cuts % _WRITTEN_AGAIN_EVERY == 0:
+            with Store.open(cut_path) as store:
+                store.append(numbers([-1]))
+            assert stored(cut_path) == [*rows, -1], what
         on_cut(commits.index(len(rows)))
         cuts += 1
     return cuts

@@ -46,6 +46,17 @@ def stored(path: Path) -> list[int]:
         connection.close()
 
 
+def stored_and_sound(path: Path) -> tuple[list[int], bool]:
+    """Return what `stored` and `is_sound` do, at the price of one opening."""
+    connection = _connect(path)
+    try:
+        sound = connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
+        rows = connection.execute("SELECT raw FROM detections ORDER BY seq").fetchall()
+        return [int(raw) for (raw,) in rows], sound
+    finally:
+        connection.close()
+
+
 def is_sound(path: Path) -> bool:
     """Return whether SQLite finds nothing wrong, the indexes included."""
     connection = _connect(path)

@@ -1,4 +1,4 @@
-"""`stopover spectrum`: allocations at the station's place, what listens in them, how full they are."""
+"""`stopover spectrum`: allocations at the station's place, who listens in them, how full."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from receiver.cli.tables import OutputFormat, print_rows
 if TYPE_CHECKING:
     from receiver.settings import Settings
     from receiver.spectrum.allocations import Allocation, Allocations, Region
+    from receiver.spectrum.tuning import Tuning
 
 _EXAMPLE = """
 \b
@@ -101,8 +102,9 @@ def spectrum_command(
     one. Occupancy counts what the store's radios received in each band and hour, and how long they
     listened.
     """
-    from receiver.spectrum.allocations import shipped
-    from receiver.spectrum.tuning import fitting, tunings
+    from receiver.spectrum.allocations import names, shipped
+    from receiver.spectrum.occupancy import OCCUPANCY_KEYS, band_totals
+    from receiver.spectrum.tuning import tunings
 
     settings = _settings(config_path)
     known = shipped()
@@ -119,28 +121,26 @@ def spectrum_command(
         station, hours = _measured(store, since, until, heard_on, rows)
     if plot is not None:
         _draw(plot, hours, station, known.advice)
-    links = [
-        {
-            "link": each.link,
-            "antenna": each.antenna,
-            "decoder": each.decoder,
-            "band": each.band,
-            "low_hz": each.low_hz,
-            "high_hz": each.high_hz,
-            "known_from": each.known_from,
-            "allocations": [row.id for row in fitting(rows, each.low_hz, each.high_hz)],
-        }
-        for each in heard_on
-    ]
-    _print(
-        output_format,
-        known.advice,
-        regions,
-        [_readable(row) for row in rows],
-        links,
-        hours,
-        is_measured=store is not None,
-    )
+    allocations = [_readable_allocation(row) for row in rows]
+    links = [_readable_tuning(each, rows) for each in heard_on]
+    if output_format == "csv":
+        print_rows(hours, OCCUPANCY_KEYS, "csv")
+    elif output_format == "json":
+        codes = [each.code for each in regions]
+        head = {"kind": "advice", "advice": known.advice, "regions": codes}
+        kinds = {"allocation": allocations, "link": links, "occupancy": hours}
+        told = ({"kind": kind} | row for kind, kept in kinds.items() for row in kept)
+        print_rows([head, *told], (), "json")
+    else:
+        click.echo(f"{known.advice}\n\nAllocations: {names(regions)}")
+        print_rows(allocations, _ALLOCATION_COLUMNS, "table")
+        click.echo("\nWho listens where")
+        print_rows(links, _LINK_COLUMNS, "table")
+        if store is None:
+            click.echo("\nNo occupancy: name a store with --db")
+            return
+        click.echo("\nMeasured occupancy (by hour: --format csv, --plot)")
+        print_rows(band_totals(hours), _TOTAL_COLUMNS, "table")
 
 
 def _settings(path: Path | None) -> Settings | None:
@@ -192,7 +192,7 @@ def _measured(
     store: Path,
     since: int | None,
     until: int | None,
-    heard_on: list[Any],
+    heard_on: list[Tuning],
     rows: tuple[Allocation, ...],
 ) -> tuple[str, list[dict[str, Any]]]:
     """Return the station's id and its hours, by band."""
@@ -218,7 +218,7 @@ def _draw(path: Path, hours: list[dict[str, Any]], station: str, advice: str) ->
         raise click.ClickException(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _readable(row: Allocation) -> dict[str, Any]:
+def _readable_allocation(row: Allocation) -> dict[str, Any]:
     import msgspec
 
     from receiver.spectrum.tuning import band_text
@@ -226,37 +226,20 @@ def _readable(row: Allocation) -> dict[str, Any]:
     band = row.about or band_text(row.low_hz, row.high_hz)
     if len(row.channels_hz) > 1:
         band = ", ".join(band_text(hz, hz).removesuffix(" MHz") for hz in row.channels_hz) + " MHz"
-    return {"id": row.id, "band": band} | msgspec.to_builtins(row)
+    plain: dict[str, Any] = msgspec.to_builtins(row)
+    return {"id": row.id, "band": band} | plain
 
 
-def _print(
-    output_format: OutputFormat,
-    advice: str,
-    regions: tuple[Region, ...],
-    allocations: list[dict[str, Any]],
-    links: list[dict[str, Any]],
-    hours: list[dict[str, Any]],
-    *,
-    is_measured: bool,
-) -> None:
-    from receiver.spectrum.occupancy import OCCUPANCY_KEYS, band_totals
+def _readable_tuning(each: Tuning, rows: tuple[Allocation, ...]) -> dict[str, Any]:
+    from receiver.spectrum.tuning import fitting
 
-    if output_format == "csv":
-        print_rows(hours, OCCUPANCY_KEYS, "csv")
-        return
-    if output_format == "json":
-        head = {"kind": "advice", "advice": advice, "regions": [each.code for each in regions]}
-        rows = [head, *({"kind": "allocation"} | row for row in allocations)]
-        rows += [{"kind": "link"} | row for row in links]
-        rows += [{"kind": "occupancy"} | hour for hour in hours]
-        print_rows(rows, (), "json")
-        return
-    click.echo(f"{advice}\n\nAllocations: {', '.join(region.name for region in regions)}")
-    print_rows(allocations, _ALLOCATION_COLUMNS, "table")
-    click.echo("\nWho listens where")
-    print_rows(links, _LINK_COLUMNS, "table")
-    if is_measured:
-        click.echo("\nMeasured occupancy (by hour: --format csv, --plot)")
-        print_rows(band_totals(hours), _TOTAL_COLUMNS, "table")
-    else:
-        click.echo("\nNo occupancy: name a store with --db")
+    return {
+        "link": each.link,
+        "antenna": each.antenna,
+        "decoder": each.decoder,
+        "band": each.band,
+        "low_hz": each.low_hz,
+        "high_hz": each.high_hz,
+        "known_from": each.known_from,
+        "allocations": [row.id for row in fitting(rows, each.low_hz, each.high_hz)],
+    }

@@ -124,6 +124,15 @@ class Allocations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(region for region in self.regions if region.code in wanted)
 
 
+def names(regions: Iterable[Region]) -> str:
+    """Return regions as people read them, and say where no country is known."""
+    regions = tuple(regions)
+    told = ", ".join(region.name for region in regions)
+    if all(region.code == WORLD for region in regions):
+        return f"{told} (the list has no rows of a country here)"
+    return told
+
+
 @functools.cache
 def shipped() -> Allocations:
     """Return what ships beside this module; read once."""

@@ -1,4 +1,4 @@
-"""How full each band was in each hour: what a spectrum authority asks for before it reserves one."""
+"""How full each band was in each hour: the evidence that spectrum authorities ask for."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -36,6 +36,11 @@ class HourlyNoise(msgspec.Struct, frozen=True, kw_only=True):
     """Relative to the receiver's full scale."""
 
 
+_NOTHING_TOLD: Final = HourlyNoise(
+    hour="", link="", antenna=None, noise_dbm=None, pulse_noise_db=None
+)
+
+
 def hourly_occupancy(
     hours: Iterable[Mapping[str, Any]],
     noise: Iterable[HourlyNoise],
@@ -44,9 +49,10 @@ def hourly_occupancy(
 ) -> Iterator[dict[str, Any]]:
     """Yield what was heard in each hour and band, hours without any reception included.
 
-    `hours` is what `Reader.activity` yields. Counts and `listening_s` are sums over the antennas that
-    listened in the band, so two antennas give two hours of listening an hour. A noise is the highest
-    that any of them told. A link that is not in the configuration counts to the band `unknown`.
+    `hours` is what `Reader.activity` yields. Counts and `listening_s` are sums over the antennas
+    that listened in the band, so two antennas give two hours of listening an hour. A noise is the
+    highest that any of them told. A link that is not in the configuration counts to the band
+    `unknown`.
     """
     told = {(each.hour, each.link, each.antenna): each for each in noise}
     bands: dict[tuple[str, int, int], dict[str, Any]] = {}
@@ -58,13 +64,9 @@ def hourly_occupancy(
         for count in ("listening_s", "frames", "pulses"):
             band[count] += hour[count]
         band["packets"] += hour["detections"]
-        of_receptions = told.get((hour["hour"], hour["link"], hour["antenna"]))
-        band["noise_dbm"] = _highest(
-            band["noise_dbm"], hour["noise_dbm"], of_receptions and of_receptions.noise_dbm
-        )
-        band["pulse_noise_db"] = _highest(
-            band["pulse_noise_db"], of_receptions and of_receptions.pulse_noise_db
-        )
+        of_receptions = told.get((hour["hour"], hour["link"], hour["antenna"]), _NOTHING_TOLD)
+        band["noise_dbm"] = _highest(band["noise_dbm"], hour["noise_dbm"], of_receptions.noise_dbm)
+        band["pulse_noise_db"] = _highest(band["pulse_noise_db"], of_receptions.pulse_noise_db)
     for key in sorted(bands):
         yield bands[key]
 

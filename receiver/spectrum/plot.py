@@ -12,6 +12,7 @@ _RIGHT_PX: Final = 30
 _HEAD_PX: Final = 64
 _PANEL_PX: Final = 120
 _GAP_PX: Final = 52
+_TITLE_PX: Final = 18
 _TICKS: Final = 6
 _HEARD: Final = "#2a7f3f"
 _LISTENED: Final = "#e4ecf4"
@@ -33,8 +34,10 @@ def occupancy_svg(hours: Sequence[Mapping[str, Any]], station: str, advice: str)
     width = _LEFT_PX + _PLOT_PX + _RIGHT_PX
     height = _HEAD_PX + max(1, len(bands)) * (_PANEL_PX + _GAP_PX)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
-        f' viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
+            f' viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">'
+        ),
         f'<rect width="{width}" height="{height}" fill="white"/>',
         _text(10, 22, f"Packets and pulses an hour, by band: station {station}", size=15),
         _text(10, 40, "Pale: listened. White: nobody listened. Times are UTC."),
@@ -55,20 +58,23 @@ def _panel(
     span = after - first
     wide = max(_PLOT_PX * (_HOUR / span), _FINE_PX)
     most = max(_heard(hour) for hour in hours)
-    bottom = top + 18 + _PANEL_PX - 18
-    tall = _PANEL_PX - 18
+    bottom = top + _PANEL_PX
+    tall = _PANEL_PX - _TITLE_PX
     allocations = " ".join(hours[0]["allocations"]) or "no allocation known"
     parts = [_text(_LEFT_PX, top + 10, f"{band}: {allocations}")]
     for hour in hours:
         x = _LEFT_PX + _PLOT_PX * ((_time(hour["hour"]) - first) / span)
         if hour["listening_s"] > 0:
-            parts.append(_rect(x, bottom - tall, wide, tall, _LISTENED))
+            parts.append(_bar(x, bottom, wide, tall, f'fill="{_LISTENED}"/>'))
         if _heard(hour):
             high = tall * _heard(hour) / most
-            parts.append(_rect(x, bottom - high, wide, high, _HEARD, _told(hour)))
+            titled = f'fill="{_HEARD}"><title>{escape(_told(hour))}</title></rect>'
+            parts.append(_bar(x, bottom, wide, high, titled))
     parts += [
-        f'<path d="M{_LEFT_PX} {bottom - tall}V{bottom}H{_LEFT_PX + _PLOT_PX}"'
-        ' fill="none" stroke="#333"/>',
+        (
+            f'<path d="M{_LEFT_PX} {bottom - tall}V{bottom}H{_LEFT_PX + _PLOT_PX}"'
+            ' fill="none" stroke="#333"/>'
+        ),
         _text(_LEFT_PX - 6, bottom - tall + 10, f"{most}", anchor="end"),
         _text(_LEFT_PX - 6, bottom, "0", anchor="end"),
     ]
@@ -93,9 +99,9 @@ def _time(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(text)
 
 
-def _rect(x: float, y: float, wide: float, high: float, colour: str, title: str = "") -> str:
-    shape = f'<rect x="{x:.2f}" y="{y:.2f}" width="{wide:.2f}" height="{high:.2f}" fill="{colour}"'
-    return f"{shape}><title>{escape(title)}</title></rect>" if title else f"{shape}/>"
+def _bar(x: float, bottom: float, wide: float, high: float, rest: str) -> str:
+    top = bottom - high
+    return f'<rect x="{x:.2f}" y="{top:.2f}" width="{wide:.2f}" height="{high:.2f}" {rest}'
 
 
 def _text(x: float, y: float, text: str, *, size: int = 12, anchor: str = "start") -> str:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from receiver.settings import Link, MqttLink, SerialLink, Settings
-from receiver.spectrum.allocations import Allocation, shipped
+from receiver.spectrum.allocations import Allocation, names, shipped
 
 _CTT_PRESETS_HZ: Final = {"fsktag": 434_000_000, "node3": 433_250_000}
 """Source: CTT user guides. Of ooktag no frequency is published."""
@@ -69,7 +69,7 @@ def misfits(settings: Settings) -> Iterator[str]:
     known = shipped()
     regions = known.regions_at(latitude, longitude)
     rows = known.applying(regions)
-    place = ", ".join(region.name for region in regions)
+    place = names(regions)
     for tuning in heard_on:
         if fitting(rows, tuning.low_hz, tuning.high_hz):
             continue

@@ -12,8 +12,9 @@ def hourly_noise(
 ) -> Iterator[dict[str, Any]]:
     """Yield `hour_ns`, `link`, `antenna`, `noise_dbm` and `pulse_noise_db` where any is known.
 
-    Means of the decibels: `noise_dbm` of the packets' receptions, `pulse_noise_db` of the pulses that
-    were kept, relative to the receiver's full scale. Whole hours from that of `since_utc_ns` on.
+    Means of the decibels: `noise_dbm` of the packets' receptions, `pulse_noise_db` of the pulses
+    that were kept, relative to the receiver's full scale. Hours are whole from that of
+    `since_utc_ns` on.
     """
     since_ns = 0 if since_utc_ns is None else since_utc_ns // _HOUR_NS * _HOUR_NS
     until_ns = 2**63 - 1 if until_utc_ns is None else until_utc_ns

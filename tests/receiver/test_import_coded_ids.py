@@ -123,6 +123,8 @@ def test_hour_by_hour_gives_what_all_at_once_gives(name: str, step: int, tmp_pat
     assert bursts(db) == bursts(whole)
     assert len(heard(db)) == len(heard(whole))
     assert runs(db) == runs(whole) == FOLDERS[name][0]
+    members = Counter((row["antenna"], row["run"]) for row in heard(db))
+    assert sorted((antenna, count) for (antenna, _), count in members.items()) == runs(db)
 
 
 @needs_field_recordings
@@ -213,6 +215,19 @@ def test_a_three_pulse_burst_gives_way_to_the_whole_one(tmp_path: Path, tags: Pa
     assert [row["measurements"]["pulse_count"] for row in sorted_by_time(db)] == [4] * 6
     assert "1 earlier ones were replaced" in result.stdout
     assert runs(db) == [("3", 6)]
+
+
+def test_runs_that_were_stored_as_one_are_told_apart(tmp_path: Path, tags: Path) -> None:
+    db = tmp_path / "marsh.db"
+    lines = [*lines_of(WREN, 3), *lines_of(WREN, 2, begin_ns=BEGIN_NS + 90 * S)]
+    file = recording(tmp_path, 0, lines)
+    import_(db, [file], tags)
+    with Store.open(db) as store:
+        store.connection.execute("UPDATE detections SET run = 1")
+    import_(db, [file], tags)
+    assert [row["run"] for row in sorted_by_time(db)[:3]] == [1, 1, 1]
+    assert len({row["run"] for row in sorted_by_time(db)}) == 2
+    assert runs(db) == [("3", 2), ("3", 3)]
 
 
 def test_a_pulse_that_two_files_have_counts_once(tmp_path: Path, tags: Path) -> None:

@@ -13,13 +13,13 @@ from live_station import LiveStation
 
 pytest.importorskip("numpy", reason="numpy is not installed: pip install 'stopover[sdr]'")
 
-from protocols.ctt.extended import build_extended_packet  # noqa: E402  Below the check for numpy.
-from protocols.ctt.packet import build_packet, id_from_number  # noqa: E402
-from protocols.declared_payloads import DeclaredPayload  # noqa: E402
-from protocols.payload_codec import PayloadCodec, PayloadField  # noqa: E402
-from receiver.settings import MqttLink, MqttTopic  # noqa: E402
-from simulator.iq import RATE_HZ, Burst, IqTape, encoded, fsk_samples  # noqa: E402
-from simulator.rtl_tcp_server import rtl_tcp_server  # noqa: E402
+from protocols.ctt.extended import build_extended_packet
+from protocols.ctt.packet import build_packet, id_from_number
+from protocols.declared_payloads import DeclaredPayload
+from protocols.payload_codec import PayloadCodec, PayloadField
+from receiver.settings import MqttLink, MqttTopic
+from simulator.iq import RATE_HZ, Burst, IqTape, encoded, fsk_samples
+from simulator.rtl_tcp_server import rtl_tcp_server
 
 RTL_433 = shutil.which("rtl_433")
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "rtl_433" / "rtl_433.conf"

@@ -24,10 +24,14 @@ from simulator.iq import (  # noqa: E402
     fsk_samples,
     pulse_samples,
 )
+from simulator.iq_radio import IqFile, iq_blocks  # noqa: E402
+from simulator.play import play_at_once  # noqa: E402
 from simulator.rtl_tcp_server import Command, rtl_tcp_server  # noqa: E402
+from simulator.scenario import scenario  # noqa: E402
 from simulator.scenario_file import everyday_id  # noqa: E402
-from simulator.truth import Reception  # noqa: E402
+from simulator.truth import Reception, TruthRow  # noqa: E402
 from simulator.truth_file import read_truth  # noqa: E402
+from simulator.world import World  # noqa: E402
 
 RTL_433 = shutil.which("rtl_433")
 FLEX = "n=CTT,m=FSK_PCM,s=40,l=40,r=2000,preamble=d391,bits>=56"
@@ -175,6 +179,17 @@ async def test_a_stick_on_the_network_greets_serves_and_takes_commands() -> None
     assert greeting == b"RTL0" + struct.pack(">II", 5, 29)
     assert samples == b"\x80" * 1000 + b"\x7f" * 500
     assert stick.commands == [Command(1, 434_000_000), Command(2, 250_000)]
+
+
+def test_blocks_are_the_bytes_of_the_file(tmp_path: Path) -> None:
+    walk = scenario("walk-test").changed(duration_s=4.5)
+    rows: list[TruthRow] = []
+    blocks = list(iq_blocks(walk, "tower/stick", witness=rows.append))
+    with IqFile(tmp_path / "a.cu8", walk, "tower/stick") as file:
+        play_at_once(World(walk), [file], file.witness)
+    assert b"".join(blocks) == (tmp_path / "a.cu8").read_bytes()
+    assert [len(block) for block in blocks] == [2 * RATE_HZ] * 4 + [RATE_HZ]
+    assert any(isinstance(row, Reception) for row in rows)
 
 
 @needs_rtl_433
