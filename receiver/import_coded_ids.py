@@ -10,6 +10,7 @@ part of the passage only (a burst whose first pulse came with another file) is t
 
 import contextlib
 import itertools
+import sqlite3
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -204,38 +205,49 @@ class _StreamImport:
                 self._run_ids[number] = run_id
                 self._store.row_maker.remember_run(number, run_id)
             self._store.insert(self._store.row_maker.rows(self._waiting))
+            moved = [
+                (self._run_ids[number], seq, old_run)
+                for seq, old_run, number in self._matched
+                if self._run_ids[number] != old_run
+            ]
             connection.executemany(
-                "UPDATE detections SET run = ? WHERE seq = ?",
-                [
-                    (self._run_ids[number], seq)
-                    for seq, old_run, number in self._matched
-                    if self._run_ids[number] != old_run
-                ],
+                "UPDATE detections SET run = ? WHERE seq = ?", [each[:2] for each in moved]
             )
+            _drop_empty_runs(connection, {old_run for *_, old_run in moved})
         self._waiting.clear()
         self._matched.clear()
         self._run_rows.clear()
 
     def _take_back(self) -> int:
-        """Delete detections in whose place others were added, and runs left without any."""
+        """Delete detections in whose place others were added; return how many."""
         self._added_ns.sort()
         gone = [
-            seq for (time_ns, _), (seq, _) in self._stored.items() if self._is_replaced(time_ns)
+            (seq, run)
+            for (time_ns, _), (seq, run) in self._stored.items()
+            if self._is_replaced(time_ns)
         ]
-        if not gone and not self._old_runs:
-            return 0
-        with self._store.transaction() as connection:
-            connection.executemany("DELETE FROM detections WHERE seq = ?", [(seq,) for seq in gone])
-            connection.execute(
-                "DELETE FROM runs WHERE id IN (SELECT value FROM json_each(?))"
-                " AND id NOT IN (SELECT run FROM detections WHERE run IS NOT NULL)",
-                (json_array(self._old_runs),),
-            )
+        if gone:
+            with self._store.transaction() as connection:
+                connection.executemany(
+                    "DELETE FROM detections WHERE seq = ?", [(seq,) for seq, _ in gone]
+                )
+                _drop_empty_runs(connection, {run for _, run in gone})
         return len(gone)
 
     def _is_replaced(self, time_ns: int) -> bool:
         place = bisect_left(self._added_ns, time_ns - _LONGEST_BURST_NS)
         return place < len(self._added_ns) and self._added_ns[place] <= time_ns + _LONGEST_BURST_NS
+
+
+def _drop_empty_runs(connection: sqlite3.Connection, run_ids: Iterable[int | None]) -> None:
+    """Delete those of these runs that have no detection left."""
+    left = {run_id for run_id in run_ids if run_id is not None}
+    if left:
+        connection.execute(
+            "DELETE FROM runs WHERE id IN (SELECT value FROM json_each(?))"
+            " AND id NOT IN (SELECT run FROM detections WHERE run IS NOT NULL)",
+            (json_array(left),),
+        )
 
 
 def _touched(

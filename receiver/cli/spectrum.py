@@ -140,7 +140,10 @@ def spectrum_command(
             click.echo("\nNo occupancy: name a store with --db")
             return
         click.echo("\nMeasured occupancy (by hour: --format csv, --plot)")
-        print_rows(band_totals(hours), _TOTAL_COLUMNS, "table")
+        if hours:
+            print_rows(band_totals(hours), _TOTAL_COLUMNS, "table")
+        else:
+            click.echo("There is no hour of listening in the store; imported files tell of none.")
 
 
 def _settings(path: Path | None) -> Settings | None:

@@ -11,6 +11,7 @@ another time.
 """
 
 import asyncio
+import base64
 import io
 import ssl
 from typing import Final
@@ -99,9 +100,8 @@ class HttpSink:
             if token:
                 headers["Authorization"] = f"Bearer {token}"
             elif settings.username is not None:
-                headers["Authorization"] = aiohttp.BasicAuth(
-                    settings.username, password or "", "utf-8"
-                ).encode()
+                login = f"{settings.username}:{password or ''}".encode()
+                headers["Authorization"] = f"Basic {base64.b64encode(login).decode()}"
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=context, limit=1),
                 timeout=aiohttp.ClientTimeout(total=settings.timeout),

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 _HOUR: Final = dt.timedelta(hours=1)
 _LEFT_PX: Final = 60
 _PLOT_PX: Final = 900
-_RIGHT_PX: Final = 30
+_RIGHT_PX: Final = 60
 _HEAD_PX: Final = 64
 _PANEL_PX: Final = 120
 _GAP_PX: Final = 52

@@ -217,6 +217,17 @@ def test_a_three_pulse_burst_gives_way_to_the_whole_one(tmp_path: Path, tags: Pa
     assert runs(db) == [("3", 6)]
 
 
+def test_what_was_missing_between_two_runs_makes_them_one(tmp_path: Path, tags: Path) -> None:
+    db = tmp_path / "marsh.db"
+    lines = lines_of(WREN, 53)
+    ends = [recording(tmp_path, 0, lines[:12]), recording(tmp_path, 2, lines[-12:])]
+    import_(db, ends, tags)
+    assert runs(db) == [("3", 3), ("3", 3)]
+    import_(db, [recording(tmp_path, 1, lines[12:-12])], tags)
+    assert runs(db) == [("3", 53)]
+    assert {row["run"] for row in heard(db)} == {1}
+
+
 def test_runs_that_were_stored_as_one_are_told_apart(tmp_path: Path, tags: Path) -> None:
     db = tmp_path / "marsh.db"
     lines = [*lines_of(WREN, 3), *lines_of(WREN, 2, begin_ns=BEGIN_NS + 90 * S)]
@@ -224,6 +235,7 @@ def test_runs_that_were_stored_as_one_are_told_apart(tmp_path: Path, tags: Path)
     import_(db, [file], tags)
     with Store.open(db) as store:
         store.connection.execute("UPDATE detections SET run = 1")
+        store.connection.execute("DELETE FROM runs WHERE id = 2")
     import_(db, [file], tags)
     assert [row["run"] for row in sorted_by_time(db)[:3]] == [1, 1, 1]
     assert len({row["run"] for row in sorted_by_time(db)}) == 2

@@ -1,5 +1,6 @@
 """The run index: stored detections are sorted into runs behind the writer, and survive faults."""
 
+import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from receiver.run_index import RunIndex, RunSorting, index_runs
 from receiver.runs import RUN_GAP_NS
 from receiver.store.database import Store
 from receiver.store.queries import DetectionFilter, Reader
+from receiver.store.writer import Batch, Writer
 
 S = 10**9
 BEGIN_NS = 1_790_000_000 * S
@@ -160,6 +162,31 @@ def test_coded_ids_are_left_to_their_own_decoder(store: Store) -> None:
         ("Marsh#1", "likely", "1-bursts"),
         ("lotek#117", "doubtful", "told-without-a-run"),
     ]
+
+
+async def test_half_a_batch_knows_its_runs_too(tmp_path: Path) -> None:
+    verdict = RunRow(
+        number=7,
+        protocol="coded-id",
+        tag_id="Marsh#1",
+        place="3",
+        first_utc_ns=BEGIN_NS,
+        last_utc_ns=BEGIN_NS,
+        detections=2,
+        verified=0,
+        confidence="doubtful",
+        reason="2-bursts",
+    )
+    bursts = [heard(at, "Marsh#1", "unverified", protocol="coded-id", run=7) for at in (0, 2)]
+    writer = Writer(tmp_path / "marsh.db", "marsh")
+    writer.start()
+    batch = Batch(bursts, runs=[verdict])
+    # As on a disk with little room: the first half now, the rest when there is more.
+    await asyncio.to_thread(writer._write_first_half, batch)
+    writer.submit(batch)
+    assert await writer.stop(5) == 0
+    with Store.open(tmp_path / "marsh.db") as opened:
+        assert runs_of(opened) == [(1, 1), (2, 1)]
 
 
 def test_after_a_restart_runs_begin_anew_and_what_was_heard_still_counts(store: Store) -> None:

@@ -23,6 +23,7 @@ from receiver.sinks.state import SinkState
 from receiver.sinks.uploads import made, notes_into
 from receiver.store.damage import set_aside
 from receiver.store.database import Store
+from receiver.store.outbox import SinkNote
 
 ROWS = 40
 
@@ -363,3 +364,17 @@ async def test_a_store_that_is_set_aside_takes_no_marks_of_the_one_before(
         await sink.until_up_to_date()
         assert sink.mark == 15
         assert sink.status.rows == 10 + 15
+
+
+async def test_while_the_store_takes_no_notes_sending_goes_on_and_nothing_is_sent_twice(
+    running: FarEnd, store: Path
+) -> None:
+    async def lost(_note: SinkNote) -> None:
+        """The disk is full."""
+
+    async with sending(running, store) as sink:
+        sink.runner._note = lost
+        await sink.until_up_to_date()
+        assert sink.mark == 0
+        assert sink.status.rows == ROWS
+    assert running.kept() == all_rows()

@@ -171,7 +171,7 @@ class Sending:
 
 
 def files_of(server: MotusServer) -> dict[str, bytes]:
-    found = {}
+    found: dict[str, bytes] = {}
     for content in server.archives.values():
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             found |= {name: archive.read(name) for name in archive.namelist()}
