@@ -79,6 +79,7 @@ FLOORS = (
         "recorded_kinds",
         "exports",
         "health",
+        "scoring",
     ),
     ("sinks", "web", "metrics", "collector"),
     ("daemon",),

@@ -187,7 +187,7 @@ class MqttSink:
         except msgspec.DecodeError:
             self.answers_unasked += 1
             return
-        waiting = next(iter(self._answers.values()), None)
+        waiting = self._answers.get(answer.batch)
         if waiting is None or waiting.done() or message.retain:
             self.answers_unasked += 1
             return
