@@ -292,4 +292,4 @@ at the time after 16 pulses, 0.1 ms each at the worst on a PC and some 2 ms on a
 
 ANTENNAS_SEARCHED: Final = 64
 """Antennas whose pulses are searched for coded IDs; no station has more than 16, yet garbled lines
-may name any port. A decoder in a noise flood holds up to 8 MB."""
+may name any port. Each holds up to 1000 lone bursts of 2 kB and a second of pulses: 3 MB."""

@@ -245,6 +245,9 @@ class RunTracker:
         if verified >= (3 if outside else 2):
             return ("likely" if outside else "certain"), "verified-repeatedly"
         if verified >= 1 and not outside:
+            # Assigned ids have bit 7 in no byte: there it is rather a flip that met the right CRC.
+            if (_number(run.tag_id) or 0) & _BIT_7:
+                return "doubtful", "verified-once-with-bit-7"
             return "likely", "verified-once"
         mutilation = self._mutilation_of(run.tag_id, count, run.last_ns)
         if mutilation is not None:

@@ -21,6 +21,9 @@ MAX_TAG_LIST_BYTES: Final = 50_000_000
 MAX_TAG_LIST_ROWS: Final = 100_000
 """About 600 bytes each as values: 60 MB for a moment at the very worst, 3 MB for 5,000 tags."""
 
+_COMMENT: Final = re.compile(r"(?:^|\s)#")
+"""At the begin of a line or behind a blank: a coded ID has a # in itself."""
+
 _HEX_ID: Final = re.compile("[0-9A-Fa-f]{8}")
 _SQLITE_BEGINS: Final = b"SQLite format 3\0"
 
@@ -85,7 +88,7 @@ def read_known_tags(path: Path) -> frozenset[str]:
     except OSError as problem:
         reason = problem.strerror or str(problem)
         raise TagListError(f"list of known tags {path}: {reason}") from problem
-    return canonical(line.partition("#")[0] for line in lines)
+    return canonical(_COMMENT.split(line, maxsplit=1)[0] for line in lines)
 
 
 def canonical(tag_ids: Iterable[str]) -> frozenset[str]:

@@ -15,6 +15,7 @@ _COMMANDS: Mapping[str, str] = {
     "run": "receiver.cli.run:run_command",
     "demo": "receiver.cli.demo:demo_command",
     "simulate": "receiver.cli.simulate:simulate_command",
+    "score": "receiver.cli.score:score_command",
     "import": "receiver.cli.importing:import_command",
     "record": "receiver.cli.recording:record_command",
     "replay": "receiver.cli.recording:replay_command",

@@ -136,7 +136,7 @@ class MotusSink:
             done = await self._ask(
                 session, {**job, "localFileName": archive.name, "action": "transfer"}
             )
-            if False and not _TAKEN_OVER.search(str(done.get("msg", ""))):
+            if not _TAKEN_OVER.search(str(done.get("msg", ""))):
                 raise self._failed(f"{archive.name} was not taken over: {_said(done)}")
         except TimeoutError as error:
             raise self._failed(f"no answer within {self._settings.timeout:g} s") from error

@@ -20,9 +20,11 @@ from receiver.activity import Activity
 from receiver.clock import Clock
 from receiver.coded_ids import CodedIdListener, PulsesKept
 from receiver.daemon import Daemon
+from receiver.daemon import _known_tags as known_tags
 from receiver.limits import CODED_ID_SLICE_S, PULSES_WAITING_TO_BE_SEARCHED
 from receiver.links.intake import LinkStatus
 from receiver.pipeline import MessageIntake, Pipeline, StreamIntake
+from receiver.reload import taken_over
 from receiver.run_index import index_runs
 from receiver.settings import (
     MqttLink,
@@ -562,3 +564,22 @@ async def test_a_daemon_hears_a_tag_through_a_pseudo_terminal(
         (hour,) = [each for each in reader.activity(DetectionFilter()) if each["antenna"] == "3"]
     assert [(row["tag_id"], row["run"]) for row in found] == [("Marsh#1", found[0]["run"])] * 4
     assert (hour["pulses"], hour["detections"]) == (16, 4)
+
+
+def test_known_tags_come_from_the_settings_and_their_file(tmp_path: Path) -> None:
+    path = tmp_path / "known.txt"
+    path.write_text("# deployed in May\n344c2a55\n78664C33  # the old one\n\nMarsh#1\n")
+    told = TagsSettings(known=("0000aa00",), known_file=str(path))
+    assert known_tags(told) == {"0000AA00", "344C2A55", "78664C33", "Marsh#1"}
+    with structlog.testing.capture_logs() as logs:
+        missing = TagsSettings(known=("0000aa00",), known_file=str(tmp_path / "none.txt"))
+        assert known_tags(missing) == {"0000AA00"}
+    assert logs[0]["log_level"] == "warning"
+
+
+def test_a_list_can_change_while_the_station_runs_and_known_tags_wait() -> None:
+    old = Settings()
+    new = Settings(tags=TagsSettings(coded_ids="/etc/tags.csv", known=("0000AA00",)))
+    settings, waiting = taken_over(old, new)
+    assert settings.tags == TagsSettings(coded_ids="/etc/tags.csv")
+    assert waiting == ("tags.known",)

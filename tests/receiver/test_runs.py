@@ -100,6 +100,13 @@ def test_an_id_outside_the_dictionary_needs_more(
     assert verdict_of(tracker).confidence == confidence
 
 
+def test_one_right_checksum_does_not_vouch_for_an_id_with_bit_7() -> None:
+    tracker = RunTracker()
+    tracker.heard(detection("B44C2A55", "verified"), "north", 0)
+    verdict = verdict_of(tracker, "B44C2A55")
+    assert (verdict.confidence, verdict.reason) == ("doubtful", "verified-once-with-bit-7")
+
+
 def test_a_tag_without_checksum_is_certain_once_it_beeps_regularly() -> None:
     dice = random.Random(1)
     tracker = RunTracker()
