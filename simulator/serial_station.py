@@ -9,6 +9,7 @@ import msgspec
 
 from simulator.blu_receiver import BluReceiver
 from simulator.link_firmware import SerialLinkReceiver
+from simulator.pulse_stream import PulseStream
 from simulator.serial_radio import SerialRadio
 from simulator.stations import Radio
 from simulator.world import Emission, World
@@ -26,14 +27,15 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
     has_replies: bool
     """Whether it answers commands at all."""
     decoder: str = "ctt"
-    """What it speaks: `ctt`, `ctt-blu` or `station-link`."""
+    """What it speaks: `ctt`, `ctt-blu`, `station-link` or `sensorgnome`."""
 
 
 class SerialStation:
     """An outlet: all that is plugged into the world's stations. Needs the running loop.
 
     Each CTT radio has a port of its own; the 2.4 GHz radios of a station share a receiver, as do
-    those with open firmware. Sticks, gateways and VHF receivers are on no serial port.
+    those with open firmware, and the VHF receivers a stream of pulses. Sticks and gateways are on
+    no serial port.
     """
 
     def __init__(self, world: World, *, aliases: Path | None = None) -> None:
@@ -50,6 +52,7 @@ class SerialStation:
         }
         self.blu_receivers: dict[str, BluReceiver] = {}
         self.link_receivers: dict[str, SerialLinkReceiver] = {}
+        self.pulse_streams: dict[str, PulseStream] = {}
         for station in world.scenario.stations:
             blu = [radio for radio in station.radios if radio.kind == "blu"]
             linked = [radio for radio in station.radios if radio.kind == "station-link"]
@@ -57,6 +60,8 @@ class SerialStation:
                 self.blu_receivers[station.name] = BluReceiver(blu)
             if linked:
                 self.link_receivers[station.name] = SerialLinkReceiver(station.name, linked)
+            if any(radio.kind == "pulses" for radio in station.radios):
+                self.pulse_streams[station.name] = PulseStream()
         self._has_one_station = len(world.scenario.stations) == 1
 
     def ports(self) -> tuple[Port, ...]:
@@ -71,18 +76,21 @@ class SerialStation:
             )
             for (station, radio), serial in self.radios.items()
         ]
-        receivers: tuple[tuple[str, Mapping[str, BluReceiver | SerialLinkReceiver]], ...] = (
+        shared: tuple[
+            tuple[str, Mapping[str, BluReceiver | SerialLinkReceiver | PulseStream]], ...
+        ] = (
             ("ctt-blu", self.blu_receivers),
             ("station-link", self.link_receivers),
+            ("sensorgnome", self.pulse_streams),
         )
-        for decoder, plugged in receivers:
+        for decoder, plugged in shared:
             ports += [
                 Port(
                     name=self._name(station, decoder),
                     device=each.device,
                     antenna="",
                     preset="",
-                    has_replies=True,
+                    has_replies=decoder != "sensorgnome",
                     decoder=decoder,
                 )
                 for station, each in plugged.items()
@@ -99,6 +107,8 @@ class SerialStation:
             return self.blu_receivers[station].hear(radio, emission.wire, rssi_dbm)
         if radio.kind == "station-link":
             return self.link_receivers[station].hear(radio, emission.wire, rssi_dbm)
+        if radio.kind == "pulses":
+            return self.pulse_streams[station].send(emission.wire)
         return False
 
     def _name(self, station: str, radio: str) -> str:
@@ -107,12 +117,16 @@ class SerialStation:
     @property
     def lines_sent(self) -> int:
         """Lines that hosts took, or will find in the kernel's buffer."""
-        return sum(radio.lines_sent for radio in self.radios.values())
+        return sum(each.lines_sent for each in self._printers())
 
     @property
     def lines_dropped(self) -> int:
         """Lines that nobody took."""
-        return sum(radio.lines_dropped for radio in self.radios.values())
+        return sum(each.lines_dropped for each in self._printers())
+
+    def _printers(self) -> Iterator[SerialRadio | PulseStream]:
+        yield from self.radios.values()
+        yield from self.pulse_streams.values()
 
     def unplug(self) -> None:
         """Take all radios off the bus."""
@@ -122,6 +136,8 @@ class SerialStation:
             blu.unplug()
         for linked in self.link_receivers.values():
             linked.unplug()
+        for pulses in self.pulse_streams.values():
+            pulses.unplug()
 
 
 @contextmanager

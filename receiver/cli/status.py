@@ -42,6 +42,13 @@ def status_command(db: Path, *, as_json: bool) -> None:
         level = _level(heard["rssi_dbm"])
         place = heard["antenna"] or heard["link"]
         _say("heard", f"{place}: {heard['tag_id']} {level} at {heard['time']}")
+    for sink in status["sinks"]:
+        rests = ", paused" if sink["paused"] else ""
+        _say(
+            "sink",
+            f"{sink['sink']}: {sink['waiting']} detections wait, the last acknowledged at"
+            f" {sink['acknowledged_at']}{rests}",
+        )
     for radio in status["radios"]:
         told = " ".join(filter(None, (radio["name"], radio["firmware"]))) or "unnamed"
         _say("radio", f"{_place(radio)}: {told}")
@@ -70,6 +77,7 @@ def _status(reader: Any) -> dict[str, Any]:  # noqa: ANN401  Its module is impor
     from receiver.store.lock import is_held
     from receiver.store.queries import iso_utc
     from receiver.store.schema import CLOCK_QUALITIES
+    from receiver.store.sink_queries import sink_backlogs
 
     sample = reader.last_clock_sample()
     files = [reader.path.with_name(reader.path.name + end) for end in ("", "-wal")]
@@ -87,6 +95,7 @@ def _status(reader: Any) -> dict[str, Any]:  # noqa: ANN401  Its module is impor
         "free_bytes": shutil.disk_usage(reader.path.absolute().parent).free,
         "rows": reader.counts(),
         "last_heard": reader.last_heard(),
+        "sinks": sink_backlogs(reader),
         "radios": reader.radios(),
         "unknown_frames": reader.unknown_frames(),
     }

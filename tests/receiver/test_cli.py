@@ -244,6 +244,15 @@ def test_activity_shows_the_hours_listened_and_what_came_to_nothing(db: Path) ->
     assert (hour["listening_s"], hour["detections"], hour["rejects"]) == (3600, 4, {"not-hex": 1})
 
 
+def test_status_tells_what_waits_for_each_sink(db: Path) -> None:
+    with Store.open(db) as store, store.transaction() as connection:
+        connection.execute("INSERT INTO sink_marks VALUES ('home', 3, ?)", (NOON_NS,))
+    (sink,) = msgspec.json.decode(stopover("status", "--db", db, "--json").output)["sinks"]
+    assert (sink["sink"], sink["acknowledged_seq"], sink["waiting"]) == ("home", 3, 1)
+    told = stopover("status", "--db", db).output
+    assert "home: 1 detections wait, the last acknowledged at 2026-05-12T12:00:00" in told
+
+
 def test_status_as_json_tells_rows_clock_disk_and_unknown_frames(db: Path) -> None:
     result = stopover("status", "--db", db, "--json")
     status = msgspec.json.decode(result.stdout)

@@ -378,3 +378,23 @@ async def test_while_the_store_takes_no_notes_sending_goes_on_and_nothing_is_sen
         assert sink.mark == 0
         assert sink.status.rows == ROWS
     assert running.kept() == all_rows()
+
+
+async def test_an_acknowledgement_that_comes_after_the_store_was_set_aside_marks_nothing(
+    running: FarEnd, store: Path
+) -> None:
+    once = iter([True])
+
+    def set_it_aside() -> None:
+        if next(once, False):
+            set_aside(store, 0)
+            with Store.open(store, station_id=STATION) as opened:
+                opened.append(numbers(range(1, 6)))
+
+    running.collector.on_stored = set_it_aside
+    async with sending(running, store) as sink:
+        await sink.runner.step()
+        assert sink.mark == 0
+        await sink.until_up_to_date()
+        assert sink.mark == 5
+    assert running.collector.rows_new == 10 + 5

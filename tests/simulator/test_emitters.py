@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from brokers import Broker
+from coded_pulses import KNOT, WREN, MadeUpTag, write_list
 
 from protocols.lorawan import ChirpStackDecoder, TheThingsStackDecoder
 from protocols.records import Detection, RadioInfo
@@ -74,11 +75,14 @@ def station(*kinds: RadioKind, server: Any = "chirpstack") -> Scenario:  # noqa:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, links: list[dict[str, Any]]) -> AsyncIterator[Daemon]:
+async def running(
+    folder: Path, links: list[dict[str, Any]], coded_ids: Path | None = None
+) -> AsyncIterator[Daemon]:
     tree = {
         "station": {"id": "marsh"},
         "store": {"path": str(folder / "s.db"), "commit_interval": 0.1},
         "links": links,
+        "tags": {} if coded_ids is None else {"coded_ids": str(coded_ids)},
     }
     daemon = Daemon(msgspec.convert(tree, Settings))
     task = asyncio.create_task(daemon.run())
@@ -90,9 +94,13 @@ async def running(folder: Path, links: list[dict[str, Any]]) -> AsyncIterator[Da
 
 
 def stored(folder: Path) -> Counter[tuple[str, str]]:
+    return Counter((row["tag_id"], row["link"]) for row in detections(folder))
+
+
+def detections(folder: Path) -> list[dict[str, Any]]:
     with contextlib.suppress(StoreError), Reader(folder / "s.db") as reader:
-        return Counter((row["tag_id"], row["link"]) for row in reader.detections(DetectionFilter()))
-    return Counter()  # The store is still being made.
+        return list(reader.detections(DetectionFilter()))
+    return []  # The store is still being made.
 
 
 async def until(is_so: Callable[[], object]) -> None:
@@ -132,15 +140,66 @@ async def test_the_daemon_hears_everything_that_is_plugged_in(tmp_path: Path) ->
     assert told.false_by_cause == {}
 
 
+async def test_the_daemon_hears_coded_tags_in_a_live_stream_of_pulses(tmp_path: Path) -> None:
+    # Pulses carry the station's own time, so the world goes no faster than life: short intervals.
+    listed = [
+        msgspec.structs.replace(WREN, interval_s=0.5),
+        msgspec.structs.replace(KNOT, interval_s=0.7),
+    ]
+    scenario = msgspec.structs.replace(
+        station("pulses", "pulses"), tags=tuple(map(coded_tag, listed))
+    )
+    tag_list = write_list(tmp_path / "tags.csv", *listed)
+    wanted = {(tag.tag_id, port) for tag in listed for port in ("1", "2")}
+    async with simulated_ports(scenario, truth=tmp_path / "truth") as (port,):
+        link = {
+            "kind": "serial",
+            "name": port.name,
+            "device": port.device,
+            "decoder": port.decoder,
+        }
+        async with running(tmp_path, [link], tag_list):
+            await until(lambda: wanted <= {_tag_and_antenna(row) for row in detections(tmp_path)})
+    heard = detections(tmp_path)
+    assert set(map(_tag_and_antenna, heard)) == wanted
+    assert {row["decoder"] for row in heard} == {"coded-id"}
+    assert all(row["run"] is not None for row in heard)
+    told = score(read_scored_truth(tmp_path / "truth"), heard)
+    assert told.false_by_cause == {}
+    assert told.total.time_error.p99_ms is not None
+    assert told.total.time_error.p99_ms < 5
+
+
+def _tag_and_antenna(row: dict[str, Any]) -> tuple[str, str]:
+    return row["tag_id"], row["antenna"]
+
+
+def coded_tag(listed: MadeUpTag) -> Tag:
+    return Tag(
+        tag_id=listed.tag_id,
+        kind="coded-tag",
+        position=HERE.moved(0, 500),
+        interval_s=listed.interval_s,
+        jitter_s=0.0002,
+        gaps_ms=listed.gaps_ms,
+        power_dbm=-10,
+    )
+
+
+@pytest.mark.parametrize(
+    ("server", "uplinks"),
+    [("chirpstack", "application/+/device/+/event/up"), ("ttn", "v3/+/devices/+/up")],
+)
 async def test_the_daemon_hears_everything_that_is_published(
-    tmp_path: Path, broker: Broker
+    tmp_path: Path, broker: Broker, server: str, uplinks: str
 ) -> None:
-    world = World(station("ctt", "station-link", "rtl433", "lorawan", "lorawan"))
+    kinds: tuple[RadioKind, ...] = ("ctt", "station-link", "rtl433", "lorawan", "lorawan")
+    world = World(station(*kinds, server=server))
     topics = [
         {"topic": "stopover/marsh/lines/+", "decoder": "ctt"},
         {"topic": "stopover/marsh/frames", "decoder": "station-link"},
         {"topic": "rtl_433/+/events", "decoder": "rtl433"},
-        {"topic": "application/+/device/+/event/up", "decoder": "chirpstack"},
+        {"topic": uplinks, "decoder": server},
     ]
     link = {"kind": "mqtt", "name": "field", "broker": broker.url, "topics": topics}
     rows: list[TruthRow] = []
@@ -156,6 +215,8 @@ async def test_the_daemon_hears_everything_that_is_published(
         await until(lambda: sum(stored(tmp_path).values()) >= 0.9 * printed)
     sent = {tag.tag_id for tag in TAGS if tag.kind != "blu-tag"}
     assert {tag for tag, _ in stored(tmp_path)} == sent | {"61337F34"}
+    uplinks_heard = [row for row in detections(tmp_path) if row["decoder"] == server]
+    assert {row["tag_id"] for row in uplinks_heard} == {"70B3D57E00000001"}
 
 
 @pytest.mark.parametrize("server", ["chirpstack", "ttn"])
