@@ -3,7 +3,7 @@
 `utc_ns` is the system clock, right or wrong; `mono_ns` is CLOCK_BOOTTIME, which nobody sets and
 which runs through suspend. The kernel says by adjtimex whether somebody disciplines the system
 clock; chrony, timesyncd, ntpd and gpsd all tell the kernel. What chrony and gpsd add to that is in
-`receiver.references`. A time that cannot be is `implausible`, whatever the kernel says of it.
+`receiver.clock_trust`. A time that cannot be is `implausible`, whatever the kernel says of it.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from receiver.arrivals import ClockQuality, ClockSample, Stamp
-from receiver.references import References, is_possible
+from receiver.clock_trust import References, is_possible
 
 STEP_NS: Final = 20_000_000
 """A change of the system clock against CLOCK_BOOTTIME by more than this is a step. The kernel slews

@@ -3,7 +3,7 @@
 from receiver.links.intake import LinkStatus
 from receiver.pipeline import Pipeline
 from receiver.settings import Link, SerialLink, SocketLink
-from receiver.supervision import RunsForEver
+from receiver.supervision.links import RunsForEver
 
 
 def connect(settings: Link, status: LinkStatus, pipeline: Pipeline, station_id: str) -> RunsForEver:

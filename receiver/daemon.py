@@ -18,8 +18,8 @@ from receiver import payload_codecs
 from receiver.activity import Activity, LinkActivity
 from receiver.arrivals import Source
 from receiver.clock import Clock
-from receiver.clock_watch import ClockWatch
-from receiver.coded_ids import CodedIdListener
+from receiver.coded_ids.listener import CodedIdListener
+from receiver.coded_ids.tag_lists import TagListError, canonical, read_known_tags
 from receiver.config import ConfigError
 from receiver.connecting import connect
 from receiver.decode_watch import DecodeWatch, LinkTotals
@@ -33,18 +33,18 @@ from receiver.links import usb_reset
 from receiver.links.intake import LinkStatus
 from receiver.log import configure
 from receiver.minute import Minute, states
-from receiver.notify import Notifier
 from receiver.pipeline import Pipeline
-from receiver.progress import Progress
-from receiver.reload import taken_over
+from receiver.references.clock_watch import ClockWatch
 from receiver.run_index import RunSorting
 from receiver.settings import Link, SerialLink, Settings, TagsSettings
 from receiver.sinks.uploads import Uploads, noted_by
 from receiver.store.lock import hold
 from receiver.store.retention import Retention, retention_of
 from receiver.store.writer import StoreState, Writer
-from receiver.supervision import RunsForEver, Supervision
-from receiver.tag_lists import TagListError, canonical, read_known_tags
+from receiver.supervision.links import RunsForEver, Supervision
+from receiver.supervision.notify import Notifier
+from receiver.supervision.progress import Progress
+from receiver.supervision.reload import taken_over
 from receiver.whereabouts import GPSD_LINK, STATION_LINK
 
 log = structlog.get_logger()

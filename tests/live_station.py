@@ -16,7 +16,7 @@ from receiver.settings import Link
 from receiver.store.database import Store
 from receiver.store.queries import DetectionFilter, Reader
 from receiver.store.writer import Writer
-from receiver.supervision import RunsForEver
+from receiver.supervision.links import RunsForEver
 
 
 class LiveStation:

@@ -11,15 +11,15 @@ from pathlib import Path
 import click
 
 from protocols.coded_id import TagList
-from receiver.import_coded_ids import Decoded, decode_imported
-from receiver.import_rows import rows_told
-from receiver.importing import FileReport, Importer, expand
-from receiver.recorded_kinds import station_of
+from receiver.coded_ids.importing import Decoded, decode_imported
+from receiver.coded_ids.tag_lists import TagListError, read_tag_list
+from receiver.importing.importer import FileReport, Importer, expand
+from receiver.importing.recorded_kinds import station_of
+from receiver.importing.rows import rows_told
 from receiver.run_index import index_runs
 from receiver.store.database import Store
 from receiver.store.errors import StoreError
 from receiver.store.lock import is_held
-from receiver.tag_lists import TagListError, read_tag_list
 
 
 @click.command(

@@ -28,7 +28,7 @@ def run_command(config_path: Path) -> None:
 
     from receiver import config, log
     from receiver.daemon import Daemon
-    from receiver.notify import Notifier
+    from receiver.supervision.notify import Notifier
 
     settings = _load(config_path)
     log.configure(settings.log.format, settings.log.level)

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from protocols.ctt.packet import build_packet, id_from_number
-from receiver.importing import Importer
+from receiver.importing.importer import Importer
 from receiver.store.database import Store
 
 GOAL_PER_S = 250_000

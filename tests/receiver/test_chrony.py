@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.arrivals import ClockQuality
-from receiver.chrony import ChronyWatch, quality_of
+from receiver.references.chrony import ChronyWatch, quality_of
 
 CHRONYD = shutil.which("chronyd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 
@@ -62,7 +62,7 @@ async def test_a_machine_without_chronyc_is_asked_nothing() -> None:
 
 
 async def test_a_chronyc_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("receiver.chrony.CHRONY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("receiver.references.chrony.CHRONY_TIMEOUT_S", 0.05)
     watch = ChronyWatch(lambda _: None, command=("sh", "-c", "exec sleep 60"))
     assert await watch.ask() is None
 

@@ -13,8 +13,8 @@ from protocols.records import Detection, Relay
 from receiver.activity import Activity, LinkActivity
 from receiver.arrivals import Arrival, ClockQuality, Source
 from receiver.clock import Clock
+from receiver.clock_trust import FIRST_POSSIBLE_NS, LAST_POSSIBLE_NS
 from receiver.links.intake import LinkStatus
-from receiver.references import FIRST_POSSIBLE_NS, LAST_POSSIBLE_NS
 from receiver.store.database import Store
 from receiver.store.queries import DetectionFilter, Reader, iso_utc
 

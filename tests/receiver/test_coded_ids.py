@@ -18,13 +18,12 @@ from protocols.station_link.bodies import PulseReading, Pulses
 from protocols.station_link.frames import build_frame
 from receiver.activity import Activity
 from receiver.clock import Clock
-from receiver.coded_ids import CodedIdListener, PulsesKept
+from receiver.coded_ids.listener import CodedIdListener, PulsesKept
 from receiver.daemon import Daemon
 from receiver.daemon import _known_tags as known_tags
 from receiver.limits import CODED_ID_SLICE_S, PULSES_WAITING_TO_BE_SEARCHED
 from receiver.links.intake import LinkStatus
 from receiver.pipeline import MessageIntake, Pipeline, StreamIntake
-from receiver.reload import taken_over
 from receiver.run_index import index_runs
 from receiver.settings import (
     MqttLink,
@@ -38,6 +37,7 @@ from receiver.settings import (
 from receiver.store.database import Store
 from receiver.store.queries import DetectionFilter, Reader
 from receiver.store.writer import Writer
+from receiver.supervision.reload import taken_over
 
 UTC_NS = 1_790_000_000 * S
 MONO_NS = 5_000 * S
@@ -451,7 +451,7 @@ async def test_decoder_counters_reach_the_hours_rejects(tmp_path: Path) -> None:
 async def test_more_antennas_than_there_can_be_are_kept_but_not_searched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("receiver.coded_ids.ANTENNAS_SEARCHED", 2)
+    monkeypatch.setattr("receiver.coded_ids.listener.ANTENNAS_SEARCHED", 2)
     async with running(tmp_path, WREN) as station:
         for port in (3, 4, 5):
             station.intake.received(line(UTC_NS, port))

@@ -21,9 +21,9 @@ from protocols.framing import MAX_LINE_BYTES
 from protocols.gpsd import WATCH, fix_of
 from protocols.records import GpsFix, Ignored, Unknown
 from receiver.clock import Clock
-from receiver.clock_watch import ClockWatch
-from receiver.gpsd import GpsdClient
 from receiver.links.backoff import Backoff
+from receiver.references.clock_watch import ClockWatch
+from receiver.references.gpsd import GpsdClient
 from receiver.settings import ClockSettings
 
 GPSD = shutil.which("gpsd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")

@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receiver.cli.importing import import_command
-from receiver.import_coded_ids import decode_imported
-from receiver.importing import Importer
+from receiver.coded_ids.importing import decode_imported
+from receiver.coded_ids.tag_lists import read_tag_list
+from receiver.importing.importer import Importer
 from receiver.store.database import Store
 from receiver.store.queries import DetectionFilter, Reader
-from receiver.tag_lists import read_tag_list
 
 FIELD = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 needs_field_recordings = pytest.mark.skipif(

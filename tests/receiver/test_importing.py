@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receiver.cli.importing import import_command
-from receiver.importing import FileReport, Importer, expand
+from receiver.importing.importer import FileReport, Importer, expand
 from receiver.limits import IMPORT_LONGEST_LINE_BYTES, UNPACKED_ALWAYS_BYTES
 from receiver.store.database import Store
 

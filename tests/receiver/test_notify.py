@@ -15,10 +15,10 @@ from station_process import StationProcess, beep, serial_link
 
 from receiver.clock import Clock
 from receiver.daemon import Daemon
-from receiver.notify import Notifier
-from receiver.progress import Progress
 from receiver.settings import ClockSettings, Settings, StationSettings, StoreSettings
 from receiver.store.database import Store
+from receiver.supervision.notify import Notifier
+from receiver.supervision.progress import Progress
 
 
 class SystemdSocket:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from protocols.records import Detection, GpsFix, Record
 from receiver.arrivals import Arrival, ClockQuality, ClockSample, Source, Stamp
-from receiver.fix_sieve import FixSieve
 from receiver.positions import (
     EARTH_RADIUS_M,
     FASTEST_M_S,
@@ -20,6 +19,7 @@ from receiver.positions import (
     distance_m,
     on_the_way,
 )
+from receiver.references.fix_sieve import FixSieve
 from receiver.store.database import Store
 from receiver.store.queries import DetectionFilter, Reader
 

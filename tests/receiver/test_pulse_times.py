@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from protocols.records import Pulse
 from receiver.arrivals import Stamp
-from receiver.pulse_times import PulseTimes
+from receiver.coded_ids.pulse_times import PulseTimes
 
 S = 10**9
 MS = 10**6

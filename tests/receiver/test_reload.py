@@ -18,7 +18,6 @@ from receiver.clock import Clock
 from receiver.daemon import Daemon
 from receiver.links.intake import LinkState
 from receiver.links.serial_port import PortError, SerialPort
-from receiver.reload import taken_over
 from receiver.settings import (
     ClockSettings,
     LogSettings,
@@ -27,6 +26,7 @@ from receiver.settings import (
     StoreSettings,
 )
 from receiver.store.queries import DetectionFilter, Reader
+from receiver.supervision.reload import taken_over
 
 PlugIn: TypeAlias = Callable[[], PseudoRadio]
 

@@ -13,8 +13,6 @@ from structlog.testing import capture_logs
 
 from receiver.activity import Activity
 from receiver.clock import Clock
-from receiver.escalation import Escalation
-from receiver.expectation import Expectation
 from receiver.limits import SILENT_AGAIN_S, SILENT_ALARM_S, SILENT_RESET_S
 from receiver.links.backoff import Backoff
 from receiver.links.intake import LinkState, LinkStatus
@@ -25,7 +23,9 @@ from receiver.settings import Link
 from receiver.settings import SerialLink as Settings
 from receiver.store.queries import DetectionFilter, Reader
 from receiver.store.writer import Writer
-from receiver.supervision import Supervision
+from receiver.supervision.escalation import Escalation
+from receiver.supervision.expectation import Expectation
+from receiver.supervision.links import Supervision
 
 PlugIn: TypeAlias = Callable[[], PseudoRadio]
 
@@ -194,7 +194,7 @@ async def test_unchanged_links_keep_running_and_only_changed_ones_are_touched(
 async def test_a_link_that_does_not_stop_is_left_behind(
     links: Links, monkeypatch: pytest.MonkeyPatch, until: Until
 ) -> None:
-    monkeypatch.setattr("receiver.supervision.LINK_STOP_S", 0.01)
+    monkeypatch.setattr("receiver.supervision.links.LINK_STOP_S", 0.01)
     freed = asyncio.Event()
 
     async def stubborn() -> None:

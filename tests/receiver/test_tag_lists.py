@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.tag_lists import TagListError, TagListWatch, read_tag_list
+from receiver.coded_ids.tag_lists import TagListError, TagListWatch, read_tag_list
 
 CSV = "proj,id,tagFreq,g1,g2,g3,bi\nFundy,1,166.38,22.0,19.6,24.4,20\n"
 

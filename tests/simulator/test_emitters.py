@@ -97,9 +97,9 @@ def stored(folder: Path) -> Counter[tuple[str, str]]:
     return Counter((row["tag_id"], row["link"]) for row in detections(folder))
 
 
-def detections(folder: Path) -> list[dict[str, Any]]:
+def detections(folder: Path, wanted: DetectionFilter | None = None) -> list[dict[str, Any]]:
     with contextlib.suppress(StoreError), Reader(folder / "s.db") as reader:
-        return list(reader.detections(DetectionFilter()))
+        return list(reader.detections(wanted or DetectionFilter()))
     return []  # The store is still being made.
 
 
@@ -150,6 +150,7 @@ async def test_the_daemon_hears_coded_tags_in_a_live_stream_of_pulses(tmp_path: 
         station("pulses", "pulses"), tags=tuple(map(coded_tag, listed))
     )
     tag_list = write_list(tmp_path / "tags.csv", *listed)
+    likely = DetectionFilter(min_confidence="likely")
     wanted = {(tag.tag_id, port) for tag in listed for port in ("1", "2")}
     async with simulated_ports(scenario, truth=tmp_path / "truth") as (port,):
         link = {
@@ -159,10 +160,10 @@ async def test_the_daemon_hears_coded_tags_in_a_live_stream_of_pulses(tmp_path: 
             "decoder": port.decoder,
         }
         async with running(tmp_path, [link], tag_list):
-            await until(lambda: wanted <= {_tag_and_antenna(row) for row in detections(tmp_path)})
+            await until(lambda: set(map(_tag_and_antenna, detections(tmp_path, likely))) == wanted)
     heard = detections(tmp_path)
     assert set(map(_tag_and_antenna, heard)) == wanted
-    assert {row["decoder"] for row in heard} == {"coded-id"}
+    assert {row["decoder"] for row in heard} == {"coded-id/1"}
     assert all(row["run"] is not None for row in heard)
     told = score(read_scored_truth(tmp_path / "truth"), heard)
     assert told.false_by_cause == {}
@@ -215,7 +216,7 @@ async def test_the_daemon_hears_everything_that_is_published(
         await until(lambda: sum(stored(tmp_path).values()) >= 0.9 * printed)
     sent = {tag.tag_id for tag in TAGS if tag.kind != "blu-tag"}
     assert {tag for tag, _ in stored(tmp_path)} == sent | {"61337F34"}
-    uplinks_heard = [row for row in detections(tmp_path) if row["decoder"] == server]
+    uplinks_heard = [row for row in detections(tmp_path) if row["decoder"] == f"{server}/1"]
     assert {row["tag_id"] for row in uplinks_heard} == {"70B3D57E00000001"}
 
 

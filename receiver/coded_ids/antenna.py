@@ -9,10 +9,10 @@ import msgspec
 from protocols.coded_id import AntennaDecoder, Event, HeardPulse
 from receiver.activity import LinkActivity
 from receiver.arrivals import Source
-from receiver.code_books import Chosen, CodeBooks
-from receiver.coded_runs import DECODER, CodedRuns
-from receiver.pulse_origins import raw_of
-from receiver.pulse_times import PulseTimes
+from receiver.coded_ids.code_books import Chosen, CodeBooks
+from receiver.coded_ids.pulse_origins import raw_of
+from receiver.coded_ids.pulse_times import PulseTimes
+from receiver.coded_ids.runs import DECODER, CodedRuns
 
 _COUNTED: Final = (
     "implausible_pulses",

@@ -16,10 +16,10 @@ import msgspec
 
 from protocols.records import Ignored, Unknown
 from receiver.arrivals import Source
-from receiver.import_ledger import Entry, Identity, Ledger, head_of, identity_of
-from receiver.import_rows import LineConverter, Outcome
-from receiver.recorded_files import Block, RecordedFile, UnreadableFileError
-from receiver.recorded_kinds import Recording, recognise
+from receiver.importing.ledger import Entry, Identity, Ledger, head_of, identity_of
+from receiver.importing.recorded_files import Block, RecordedFile, UnreadableFileError
+from receiver.importing.recorded_kinds import Recording, recognise
+from receiver.importing.rows import LineConverter, Outcome
 from receiver.store.database import Store
 
 

@@ -10,8 +10,8 @@ from typing import Final
 
 import structlog
 
-from receiver.code_books import CodeBooks
-from receiver.tag_lists import TagListError, TagListWatch, read_tag_list
+from receiver.coded_ids.code_books import CodeBooks
+from receiver.coded_ids.tag_lists import TagListError, TagListWatch, read_tag_list
 
 log = structlog.get_logger()
 

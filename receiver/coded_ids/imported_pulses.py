@@ -14,7 +14,7 @@ import msgspec
 from protocols.coded_id import HeardPulse
 from protocols.records import Setting, UnlistedInterval
 from receiver.arrivals import Source, Stamp
-from receiver.coded_runs import DECODER, PROTOCOL, tuned_mhz
+from receiver.coded_ids.runs import DECODER, PROTOCOL, tuned_mhz
 from receiver.store.schema import CLOCK_QUALITIES
 
 _OF_SOURCES: Final = "source IN (SELECT value FROM json_each(?))"

@@ -12,12 +12,12 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from receiver.escalation import Escalation
-from receiver.expectation import Expectation
 from receiver.limits import LINK_STOP_S
 from receiver.links.backoff import Backoff
 from receiver.links.intake import LinkState, LinkStatus
 from receiver.settings import Link
+from receiver.supervision.escalation import Escalation
+from receiver.supervision.expectation import Expectation
 
 log = structlog.get_logger()
 

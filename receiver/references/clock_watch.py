@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from protocols.records import GpsFix
-from receiver.chrony import ChronyWatch
 from receiver.clock import Clock
-from receiver.fix_sieve import FixSieve
-from receiver.gpsd import DEFAULT_ADDRESS, GpsdClient
 from receiver.links.backoff import Backoff
 from receiver.links.intake import LinkState
+from receiver.references.chrony import ChronyWatch
+from receiver.references.fix_sieve import FixSieve
+from receiver.references.gpsd import DEFAULT_ADDRESS, GpsdClient
 from receiver.settings import ClockSettings
 
 log = structlog.get_logger()

@@ -28,15 +28,15 @@ from protocols.coded_id import (
 )
 from protocols.records import UnlistedInterval
 from receiver.arrivals import Arrival, RunRow
-from receiver.code_books import Chosen, CodeBooks
-from receiver.coded_runs import CodedRuns, HeardBurst, unlisted_interval
-from receiver.imported_pulses import (
+from receiver.coded_ids.code_books import Chosen, CodeBooks
+from receiver.coded_ids.imported_pulses import (
     PulseStream,
     imported_windows,
     json_array,
     read_only,
     stamp_of,
 )
+from receiver.coded_ids.runs import CodedRuns, HeardBurst, unlisted_interval
 from receiver.store.database import Store
 from receiver.store.rows import event_body
 

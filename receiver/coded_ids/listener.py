@@ -28,17 +28,17 @@ from protocols.coded_id import (
 from protocols.records import Pulse, Setting
 from receiver.activity import LinkActivity
 from receiver.arrivals import Arrival, RunRow, Source
-from receiver.code_books import CodeBooks
-from receiver.coded_antenna import CodedAntenna
-from receiver.coded_runs import tuned_mhz, unlisted_interval
+from receiver.coded_ids.antenna import CodedAntenna
+from receiver.coded_ids.code_books import CodeBooks
+from receiver.coded_ids.pulse_origins import PulseOrigin, kept_now, later, stamp_of
+from receiver.coded_ids.run_log import RunLog
+from receiver.coded_ids.runs import tuned_mhz, unlisted_interval
+from receiver.coded_ids.tag_list_in_use import TagListInUse
 from receiver.limits import (
     ANTENNAS_SEARCHED,
     CODED_ID_SLICE_S,
     PULSES_WAITING_TO_BE_SEARCHED,
 )
-from receiver.pulse_origins import PulseOrigin, kept_now, later, stamp_of
-from receiver.run_log import RunLog
-from receiver.tag_list_in_use import TagListInUse
 
 log = structlog.get_logger()
 

@@ -1,0 +1,1 @@
+"""Recorded files of other stations: found out, read, stored once."""

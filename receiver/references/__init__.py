@@ -1,0 +1,1 @@
+"""What else knows the time and the place: chrony, gpsd, and how far each is trusted."""

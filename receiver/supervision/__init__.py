@@ -1,0 +1,1 @@
+"""Looking after links and daemon: restarted, escalated, told; systemd notified."""
