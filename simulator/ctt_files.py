@@ -3,6 +3,8 @@
     CTT-<id>-raw-data.<rotated>.csv.gz      Time,RadioId,TagId,TagRSSI,NodeId,Validated    CR LF
     CTT-<id>-node-health.<rotated>.csv.gz   Time,RadioId,NodeId,NodeRSSI,Battery,Celsius,…
     <node id>/beep_0.csv                    time,id,rssi                                   LF
+    <node id>/434_mhz_beep_0.csv            time,tag_id,rssi                               LF, V3
+    <node id>/2p4_ghz_beep_0.csv            time,tag_id,sync,family,payload_version,…      LF, V3
 
 Whole seconds. A station's rows carry its own time, but for beeps that a node relayed: those carry
 the node's.
@@ -13,8 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from protocols.ctt.blu import BEACON, Beacon
 from protocols.ctt.lines import decode_ctt_line
-from protocols.ctt.packet import ID_BYTES
+from protocols.ctt.packet import ID_BYTES, PACKET_BYTES
+from protocols.ctt.readings import PROTOCOL_2G4
+from protocols.layouts import parse
 from protocols.records import Detection, RelayHealth
 from simulator.firmware import believed_crc
 from simulator.hourly_file import ZippedFile
@@ -33,6 +38,9 @@ _HEALTH: Final = (
     b"CumulativeSolarCurrent,Latitude,Longitude\r\n"
 )
 _CARD: Final = b"time,id,rssi\n"
+_CARD_V3: Final = b"time,tag_id,rssi\n"
+_CARD_2G4: Final = b"time,tag_id,sync,family,payload_version,payload,rssi\n"
+_V3: Final = 3
 
 
 class CttStationFiles:
@@ -46,7 +54,10 @@ class CttStationFiles:
         self._open: dict[str, tuple[int, ZippedFile]] = {}
 
     def send(self, emission: Emission) -> bool:
-        """Record what a radio prints; False where the station makes nothing of it."""
+        """Record what a radio prints; False where these files hold nothing of it.
+
+        Blu tags have files of their own, which are not written.
+        """
         taken = emission.reception
         if emission.radio.kind != "ctt" or taken.line_fault is not None:
             return False
@@ -54,6 +65,8 @@ class CttStationFiles:
         port = emission.station.radios.index(emission.radio) + 1
         now = _station_time(self._life.clock_unix_s(emission.time_s))
         if isinstance(heard, Detection):
+            if heard.protocol == PROTOCOL_2G4:
+                return False
             self._write("raw-data", _BEEPS, emission.time_s, _beep_cells(heard, port, now))
         elif isinstance(heard, RelayHealth):
             self._write("node-health", _HEALTH, emission.time_s, _health_cells(heard, port, now))
@@ -109,10 +122,18 @@ class NodeCards:
         if life is None:
             return
         packet = bytes.fromhex(row.received)
-        shown = packet if believed_crc(packet) is not None else packet[:ID_BYTES]
         at = life.clock_unix_s(round((row.heard_at_unix_s - self._start_unix_s) * 1e6))
-        line = f"{datetime.fromtimestamp(int(at), UTC):%Y-%m-%dT%H:%M:%SZ}"
-        self._file(row.receiver).write(f"{line},{shown.hex().upper()},{row.rssi_dbm}\n".encode())
+        time = f"{datetime.fromtimestamp(int(at), UTC):%Y-%m-%dT%H:%M:%SZ}"
+        is_v3 = life.node.generation == _V3
+        # Of a 434 MHz packet a node takes five bytes; a 2.4 GHz beacon has eight and more.
+        if len(packet) > PACKET_BYTES:
+            name, header, cells = "2p4_ghz_beep_0", _CARD_2G4, _beacon_cells(packet)
+        else:
+            name, header = ("434_mhz_beep_0", _CARD_V3) if is_v3 else ("beep_0", _CARD)
+            shown = packet if believed_crc(packet) is not None else packet[:ID_BYTES]
+            cells = shown.hex().upper()
+        file = self._file(f"{row.receiver}/{name}.csv.gz", header)
+        file.write(f"{time},{cells},{row.rssi_dbm}\n".encode())
         self.records += 1
 
     def close(self) -> None:
@@ -121,14 +142,20 @@ class NodeCards:
             file.close()
         self._open.clear()
 
-    def _file(self, node_id: str) -> ZippedFile:
-        if node_id not in self._open:
-            path = self._folder / node_id / "beep_0.csv.gz"
+    def _file(self, name: str, header: bytes) -> ZippedFile:
+        if name not in self._open:
+            path = self._folder / name
             path.parent.mkdir(exist_ok=True)
             self.paths.append(path)
-            self._open[node_id] = ZippedFile(path)
-            self._open[node_id].write(_CARD)
-        return self._open[node_id]
+            self._open[name] = ZippedFile(path)
+            self._open[name].write(header)
+        return self._open[name]
+
+
+def _beacon_cells(packet: bytes) -> str:
+    beacon: Beacon = parse(BEACON, packet)
+    tag_id, payload = beacon.tag_id.hex().upper(), beacon.payload.hex().upper()
+    return f"{tag_id},{beacon.sync},{beacon.family},{beacon.revision},{payload}"
 
 
 def _station_time(unix_s: float) -> str:

@@ -225,18 +225,19 @@ class RadioEars(Ears):
 
 
 class NodeEars(Ears):
-    """A node, which hears tags only."""
+    """One of a node's receivers, which hear tags only."""
 
-    def __init__(self, life: NodeLife, seed: int) -> None:
+    def __init__(self, life: NodeLife, seed: int, band: Band) -> None:
         node = life.node
+        is_blu = band == "2g4"
         place = (node.position.latitude, node.position.longitude)
         super().__init__(
             ("", node.node_id),
-            "434",
+            band,
             Site(lambda _: place, moves=False),
             antenna=None,
             gain_dbi=0.0,
-            sensitivity_dbm=node.sensitivity_dbm,
-            dice=chance(seed, "node", node.node_id),
+            sensitivity_dbm=node.sensitivity_2g4_dbm if is_blu else node.sensitivity_dbm,
+            dice=chance(seed, "node-2g4" if is_blu else "node", node.node_id),
         )
         self.life = life

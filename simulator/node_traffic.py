@@ -5,7 +5,9 @@ from typing import Final
 
 import msgspec
 
+from protocols.ctt.blu import BEACON, Beacon
 from protocols.ctt.packet import ID_BYTES
+from protocols.layouts import parse
 from simulator.agenda import Agenda, Happening
 from simulator.air import packet_chance
 from simulator.ears import RadioEars, Taking, mean_levels
@@ -38,14 +40,32 @@ class NodeTraffic:
             return
         yield msgspec.structs.replace(taken, outcome="buffered")
         crc = believed_crc(packet)
-        life.buffer(
-            HeardBeep(
-                transmission=taken.transmission,
-                packet=packet if crc is not None else packet[:ID_BYTES],
-                rssi_dbm=taken.rssi_dbm,
-                heard_us=end_us,
-            )
+        beep = HeardBeep(
+            transmission=taken.transmission,
+            packet=packet if crc is not None else packet[:ID_BYTES],
+            rssi_dbm=taken.rssi_dbm,
+            heard_us=end_us,
         )
+        self._buffer(life, beep)
+
+    def buffer_blu(self, life: NodeLife, taken: Reception, end_us: int) -> Iterator[Happening]:
+        """Let a V3 node keep a 2.4 GHz tag's beacon, unless Bluetooth's checksum refuses it."""
+        if taken.wrong_bits or taken.received is None:
+            yield msgspec.structs.replace(taken, outcome="damaged")
+            return
+        yield msgspec.structs.replace(taken, outcome="buffered")
+        beacon: Beacon = parse(BEACON, bytes.fromhex(taken.received))
+        beep = HeardBeep(
+            transmission=taken.transmission,
+            packet=beacon.tag_id,
+            rssi_dbm=taken.rssi_dbm,
+            heard_us=end_us,
+            sync=beacon.sync,
+        )
+        self._buffer(life, beep)
+
+    def _buffer(self, life: NodeLife, beep: HeardBeep) -> None:
+        life.buffer(beep)
         if life.is_full:
             self._relay_now(life)
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from protocols.ctt.packet import ID_BYTES, PACKET_BYTES
-from protocols.ctt.printed_lines import Generation, NodeVersion, node_beep_line
+from protocols.ctt.printed_lines import Generation, NodeVersion, blu_node_beep_line, node_beep_line
 from protocols.ctt.printed_reports import node_health_line
 from protocols.records import Relay, RelayHealth
 from simulator.chance import chance
@@ -38,6 +38,8 @@ class HeardBeep(msgspec.Struct, frozen=True, kw_only=True):
     """Four id bytes, and the CRC where it was right."""
     rssi_dbm: int
     heard_us: int
+    sync: int | None = None
+    """Of a 2.4 GHz tag: which of its transmissions; its `packet` is the id."""
 
 
 class NodePacket(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +102,9 @@ class NodeLife:
             recorded_at_unix_s=int(self.clock_unix_s(beep.heard_us)),
             collection=packet.collection,
         )
+        if beep.sync is not None:
+            tag_id = beep.packet.hex()
+            return blu_node_beep_line(generation, tag_id, beep.rssi_dbm, relay, sync=beep.sync)
         return node_beep_line(
             generation,
             beep.packet[:ID_BYTES].hex(),

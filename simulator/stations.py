@@ -41,6 +41,13 @@ BAND_OF: Final[Mapping[RadioKind, Band]] = {
 
 NodeGeneration: TypeAlias = Literal[1, 2, 3]
 
+NODE_BANDS: Final[Mapping[NodeGeneration, tuple[Band, ...]]] = {
+    1: ("434",),
+    2: ("434",),
+    3: ("434", "2g4"),
+}
+"""Where nodes hear tags."""
+
 ViceKind: TypeAlias = Literal["hangs-on-write", "stops-talking", "floods", "unplugs"]
 
 
@@ -170,6 +177,7 @@ class Station(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A relay: hears tags on 434.000 MHz, passes them on in bursts on 433.25 MHz.
 
+    V3 nodes hear Blu tags at 2.4 GHz too; of these they relay the id, not the payload.
     Nobody acknowledges what a node sends; what a station misses stays missed.
     """
 
@@ -193,6 +201,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 0.0
     power_dbm: Level = 13.0
     sensitivity_dbm: Level = -106.0
+    sensitivity_2g4_dbm: Annotated[
+        float, Meta(ge=-200, le=60, description="Of a V3 node's 2.4 GHz receiver, dBm.")
+    ] = -97.0
     has_card: Annotated[
         bool, Meta(description="Whether files hold what is on its SD card as well.")
     ] = False

@@ -24,7 +24,7 @@ from simulator.recorded_names import receivers
 from simulator.relaying import NodeLife
 from simulator.scenario import Scenario
 from simulator.station_life import StationLife
-from simulator.stations import Channel
+from simulator.stations import NODE_BANDS, Channel
 from simulator.sun import sun_elevation_deg
 from simulator.tag_life import Beep, Moment, TagLife, Unheard, clouds_of
 from simulator.truth import Outcome, OutOfReach, Reception, Transmission
@@ -57,7 +57,11 @@ class World:
             life = self.stations[station.name]
             site = Site(life.place_at, moves=life.moves)
             self._radio_ears += [RadioEars(life, site, radio, seed) for radio in station.radios]
-        self._node_ears = [NodeEars(life, seed) for life in self._nodes]
+        self._node_ears = [
+            NodeEars(life, seed, band)
+            for life in self._nodes
+            for band in NODE_BANDS[life.node.generation]
+        ]
         self._node_traffic = NodeTraffic(self._agenda, self._radio_ears)
         self._noise_traffic = NoiseTraffic(self._agenda)
 
@@ -173,7 +177,10 @@ class World:
         if taken.outcome != "printed":
             yield taken
         elif isinstance(ears, NodeEars):
-            yield from self._node_traffic.buffer_beep(ears.life, taken, taking.end_us)
+            buffer = self._node_traffic.buffer_beep
+            if ears.band == "2g4":
+                buffer = self._node_traffic.buffer_blu
+            yield from buffer(ears.life, taken, taking.end_us)
         elif isinstance(ears, RadioEars):
             outcome, wire = told_of_packet(ears.radio, taken)
             if wire is None:

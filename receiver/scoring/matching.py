@@ -18,6 +18,8 @@ RELAYED_WITHIN_S: Final = 3600.0
 
 _SHARED_PORTS: Final = {"blu": ("ctt-blu", 1), "station-link": ("station-link", 0)}
 """Kind of radio to the link's name and the number of its first channel."""
+_PULSE_STREAM: Final = "sensorgnome"
+"""The link's name of a station's VHF receivers, which keep their port numbers."""
 
 _RIGHT_CLOCK_S: Final = 0.001
 _PLAIN_ID: Final = ID_BYTES * 2
@@ -150,6 +152,9 @@ def _shared_receivers(truth: Truth) -> Iterator[tuple[str, str, Place]]:
     """Yield the radios that share a serial port, by how the simulator names it and its channels."""
     counts: Counter[tuple[str | None, str]] = Counter()
     for each in truth.receivers:
+        if each.radio_kind == "pulses":
+            for link in (_PULSE_STREAM, f"{each.station}-{_PULSE_STREAM}"):
+                yield link, str(each.port), each.place
         shared = _SHARED_PORTS.get(each.radio_kind)
         if shared is not None:
             name, first_channel = shared
