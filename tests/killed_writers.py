@@ -65,10 +65,10 @@ def kill_writers(path: Path, kills: int, seed: int = 1) -> Tally:
             env=os.environ | {"PYTHONPATH": f"{tests}:{tests.parent}"},
         )
         assert process.stdout is not None
-        # Half of them while they start or recover, half under load.
+        # Some of them while they start or recover, the others under load.
         told = b"" if dice.random() < 0.2 else process.stdout.readline()
         time.sleep(dice.uniform(0, 0.2))
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         told += process.stdout.read()
         process.stdout.close()
         assert process.wait() == -signal.SIGKILL

@@ -7,11 +7,12 @@ every line that a radio printed and a port took is looked for in the store.
 
 import asyncio
 import bisect
+import contextlib
 import os
 import random
-import signal
 import sys
 import time
+from asyncio.subprocess import Process
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -134,18 +135,28 @@ async def kill_once(
             stdout=asyncio.subprocess.DEVNULL,
             stderr=file,
         )
-    if dice.random() < KILLED_WHILE_STARTING:
-        await asyncio.sleep(dice.uniform(0, 0.5))
-    else:
-        async with asyncio.timeout(30):
-            while not all(radio.is_open for radio in station.radios.values()):
-                assert process.returncode is None, errors.read_text(encoding="utf-8")
-                await asyncio.sleep(0.005)
-        await asyncio.sleep(dice.uniform(0, 2 * COMMIT_INTERVAL_S))
-    killed_at_unix_s = time.time()
-    process.send_signal(signal.SIGKILL)
-    assert await process.wait() == -signal.SIGKILL
+    try:
+        if dice.random() < KILLED_WHILE_STARTING:
+            await asyncio.sleep(dice.uniform(0, 0.5))
+        else:
+            await heard_by(process, station, errors)
+            await asyncio.sleep(dice.uniform(0, 2 * COMMIT_INTERVAL_S))
+        assert process.returncode is None, errors.read_text(encoding="utf-8")
+    finally:
+        # Also where the campaign fails: a station that is left over would take others' ports.
+        killed_at_unix_s = time.time()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
     return killed_at_unix_s, time.time()
+
+
+async def heard_by(process: Process, station: SerialStation, errors: Path) -> None:
+    """Wait until the station has all its ports open."""
+    async with asyncio.timeout(30):
+        while not all(radio.is_open for radio in station.radios.values()):
+            assert process.returncode is None, errors.read_text(encoding="utf-8")
+            await asyncio.sleep(0.005)
 
 
 async def campaign(folder: Path, kills: int, seed: int) -> Campaign:
