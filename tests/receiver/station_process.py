@@ -5,8 +5,8 @@ import json
 import os
 import signal
 import subprocess
-import time
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
