@@ -141,7 +141,7 @@ async def kill_once(
         else:
             await heard_by(process, station, errors)
             await asyncio.sleep(dice.uniform(0, 2 * COMMIT_INTERVAL_S))
-        assert process.returncode is None, errors.read_text(encoding="utf-8")
+        assert process.returncode is None, ended(process, errors)
     finally:
         # Also where the campaign fails: a station that is left over would take others' ports.
         killed_at_unix_s = time.time()
@@ -151,11 +151,16 @@ async def kill_once(
     return killed_at_unix_s, time.time()
 
 
+def ended(process: Process, errors: Path) -> str:
+    """Return what a station said that ended by itself, nothing where it runs."""
+    return "" if process.returncode is None else errors.read_text(encoding="utf-8")
+
+
 async def heard_by(process: Process, station: SerialStation, errors: Path) -> None:
     """Wait until the station has all its ports open."""
     async with asyncio.timeout(30):
         while not all(radio.is_open for radio in station.radios.values()):
-            assert process.returncode is None, errors.read_text(encoding="utf-8")
+            assert process.returncode is None, ended(process, errors)
             await asyncio.sleep(0.005)
 
 
