@@ -8,7 +8,7 @@ SETUP := $(VENV)/.set-up
 # Debian's packages that the tests start or call: a broker and a C compiler.
 TEST_PACKAGES := mosquitto:mosquitto gcc:gcc libc6-dev:/usr/include/stdio.h openssl:openssl gpsd:gpsd chrony:chronyd rtl-433:rtl_433 postgresql:/usr/lib/postgresql
 
-.PHONY: setup demo test check soak bench clean
+.PHONY: setup demo test check soak fuzz bench clean
 
 setup: $(SETUP)
 
@@ -34,6 +34,12 @@ check: setup
 soak: setup
 	deploy/ensure-packages $(TEST_PACKAGES)
 	$(BIN)/pytest -m soak --timeout 7200
+
+FUZZ_SECONDS ?= 60
+
+fuzz: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	$(BIN)/python tests/fuzz/any_bytes.py -max_total_time=$(FUZZ_SECONDS) -max_len=512
 
 bench: setup
 	deploy/ensure-packages $(TEST_PACKAGES)
