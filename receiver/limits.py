@@ -153,8 +153,8 @@ IMPORT_TEMPLATES: Final = 20_000
 about 300 bytes each, so 6 MB."""
 
 OPEN_RUNS: Final = 10_000
-"""Runs that are open at once, and tags remembered for judging them: about 600 bytes each, 6 MB. An
-awful site makes ten false ids a second, 6,000 in the ten minutes that a run stays open; beyond the
+"""Runs that are open at once, and tags remembered for judging them: 1.2 kB a pair, 12 MB as
+measured with that many ids of noise. An awful site makes ten false ids a second, 6,000 in the ten minutes that a run stays open; beyond the
 bound the run silent for longest ends."""
 
 STRONG_TAGS: Final = 400

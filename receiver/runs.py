@@ -100,19 +100,25 @@ class _Run:
         self.id_legal = detection.id_legal
         self.first_ns = self.last_ns = at_ns
         self.last_sent_ns = 0
-        self.integrities = {"verified": 0, "repaired": 0, "unverified": 0, "failed": 0}
-        self.gaps_s: deque[float] = deque(maxlen=_GAPS_KEPT)
+        self.integrities: dict[str, int] = {}
+        # Most runs of a noisy site are of one detection: what only longer ones need waits for them.
+        self.gaps_s: deque[float] | tuple[float, ...] = ()
         self.changed = True
 
     @property
     def detections(self) -> int:
         return sum(self.integrities.values())
 
+    def count(self, integrity: str) -> int:
+        return self.integrities.get(integrity, 0)
+
     def heard(self, integrity: str, at_ns: int, sent_ns: int) -> None:
-        if self.detections:
+        if self.integrities:
+            if isinstance(self.gaps_s, tuple):
+                self.gaps_s = deque(maxlen=_GAPS_KEPT)
             self.gaps_s.append(abs(sent_ns - self.last_sent_ns) / 1e9)
         self.last_sent_ns = sent_ns
-        self.integrities[integrity] += 1
+        self.integrities[integrity] = self.count(integrity) + 1
         self.first_ns = min(self.first_ns, at_ns)
         self.last_ns = max(self.last_ns, at_ns)
         self.changed = True
@@ -225,7 +231,7 @@ class RunTracker:
             first_utc_ns=run.first_ns,
             last_utc_ns=run.last_ns,
             detections=run.detections,
-            verified=run.integrities["verified"],
+            verified=run.count("verified"),
             interval_s=interval_s,
             confidence=confidence,
             reason=reason,
@@ -236,7 +242,7 @@ class RunTracker:
         count, verified = tag.counts(run.last_ns) if tag else (0.0, 0.0)
         count, verified = (
             max(count, run.detections),
-            max(verified, run.integrities["verified"]),
+            max(verified, run.count("verified")),
         )
         outside = run.id_legal is False
         if run.tag_id in self._known_tags:
@@ -270,8 +276,8 @@ def _judge_without_checksum(
     run: _Run, interval_s: float | None, *, outside: bool
 ) -> tuple[Confidence, str]:
     """Judge a run in which no checksum held: by repetition, regularity and dictionary."""
-    carries_none = run.integrities["unverified"] > 0
-    mended = run.integrities["repaired"]
+    carries_none = run.count("unverified") > 0
+    mended = run.count("repaired")
     if outside:
         regular_at_least = interval_s is not None and carries_none
         return ("doubtful" if regular_at_least else "false"), "not-in-dictionary"
