@@ -154,8 +154,8 @@ about 300 bytes each, so 6 MB."""
 
 OPEN_RUNS: Final = 10_000
 """Runs that are open at once, and tags remembered for judging them: 1.2 kB a pair, 12 MB as
-measured with that many ids of noise. An awful site makes ten false ids a second, 6,000 in the ten minutes that a run stays open; beyond the
-bound the run silent for longest ends."""
+measured with that many ids of noise. An awful site makes ten false ids a second, 6,000 in the ten
+minutes that a run stays open; beyond the bound the run silent for longest ends."""
 
 STRONG_TAGS: Final = 400
 """Tags with which rare ids are compared: 0.2 µs each, so 80 µs for a verdict at the most."""
