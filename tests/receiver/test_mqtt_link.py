@@ -364,6 +364,17 @@ async def test_a_message_that_is_too_long_is_counted_and_acknowledged(
     assert link.status.turned_away == {"message_too_long": 25}
 
 
+async def test_a_message_of_10_mb_is_counted_and_the_link_hears_on(
+    broker: Broker, run: Run, until: Until
+) -> None:
+    link = run(broker.url, Intake())
+    await until(lambda: link.status.opened)
+    await broker.publish("tags/1", b"x" * 10_000_000, b"after")
+    await until(lambda: link.intake.payloads == [b"after"])
+    assert link.status.turned_away == {"message_too_long": 1}
+    assert link.status.opened == 1
+
+
 async def test_a_retained_message_is_old_and_only_counted(
     broker: Broker, run: Run, until: Until
 ) -> None:
