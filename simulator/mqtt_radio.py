@@ -128,11 +128,6 @@ class MqttRadios:
             finally:
                 self._waiting.task_done()
 
-    @property
-    def lines_waiting(self) -> int:
-        """Lines that the broker does not have yet."""
-        return self._waiting.qsize()
-
     async def drained(self) -> None:
         """Wait until the broker has everything that was queued."""
         await self._waiting.join()

@@ -74,19 +74,6 @@ def burst_lines(
     return lines
 
 
-def noise_line(
-    port: int, stamped_unix_s: float, sensitivity_dbm: float, dice: random.Random
-) -> bytes:
-    """Return a pulse that is none of a tag: anywhere in the band, mostly weak."""
-    return pulse_line(
-        port,
-        stamped_unix_s,
-        dice.uniform(2_000, 8_000),
-        sensitivity_dbm + _FULL_SCALE_DB + dice.expovariate(0.2),
-        _noise_db(sensitivity_dbm, dice),
-    )
-
-
 def pulse_line(
     port: int, unix_s: float, offset_hz: float, signal_db: float, noise_db: float
 ) -> bytes:

@@ -1,7 +1,7 @@
 """Tags: who they are, how often they beep, and what they send."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
@@ -13,7 +13,6 @@ from protocols.ctt.packet import build_packet, id_bytes_of
 from protocols.layouts import build
 from protocols.opencollar import build_payload
 from simulator.air import Band
-from simulator.chance import chance
 from simulator.energy import Supply
 from simulator.positions import Position
 from simulator.tracks import Track
@@ -148,14 +147,6 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         if self.gaps_ms is not None and self.kind == "coded-tag":
             return round(1000 * sum(self.gaps_ms)) + _AIRTIME_US["vhf"]
         return _AIRTIME_US.get(self.band, AIRTIME_US)
-
-    def beep_times_us(self, seed: int) -> Iterator[int]:
-        """Return when it beeps, microseconds since the world began, without end."""
-        dice = chance(seed, "tag", self.tag_id)
-        beep_s = self.first_beep(dice.uniform(0, self.interval_s))
-        while True:
-            yield round(beep_s * 1e6)
-            beep_s += self.gap_s(dice.uniform(-self.jitter_s, self.jitter_s))
 
     def first_beep(self, drawn_s: float) -> float:
         """Return when it beeps first: as told, else as drawn."""

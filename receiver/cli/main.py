@@ -4,7 +4,6 @@ Exit status: 0 done, 1 failed, 2 wrong use or wrong configuration.
 """
 
 import importlib
-import sys
 from collections.abc import Mapping
 
 import click
@@ -73,9 +72,6 @@ def main() -> None:
     Without hardware: `stopover demo`. With a radio: `stopover ports`, `stopover init`,
     `stopover run`.
     """
-    # A reader that goes away (`stopover detections | head`) ends the command, quietly.
-    if sys.stdout is None:
-        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -99,13 +99,7 @@ _min_confidence = click.option(
 
 @click.command("detections")
 @_filters(tag=True)
-@click.option(
-    "--min-confidence",
-    type=click.Choice(CONFIDENCES),
-    default="false",
-    show_default=True,
-    help="The least that is printed; nothing is ever deleted for it.",
-)
+@_min_confidence
 @click.option(
     "--redecoded", is_flag=True, help="With json: what `stopover redecode` made of the raw bytes."
 )
