@@ -4,8 +4,9 @@ Both are made from the structs in `receiver.settings`; there is no second list o
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -14,6 +15,9 @@ from protocols.errors import UnknownDecoderError
 from receiver import payload_codecs, sink_tables, toml_tables
 from receiver.settings import Codec, Link, MqttLink, SerialLink, Settings, SocketLink
 from receiver.spectrum import tuning
+from receiver.watch_settings import AntennaSettings, BeaconSettings
+
+_Table = TypeVar("_Table", bound=msgspec.Struct)
 
 _HEADER = """\
 # The configuration of this station. Check it with:  stopover check -c FILE
@@ -30,6 +34,10 @@ _EXAMPLE_LINKS = """\
 # Radios behind a driver of their own:
 
 {socket}
+# Antennas, where they point; and a test tag that stays near them:
+
+{antenna}
+{beacon}
 # Payloads of data tags, where you know what they mean:
 
 {codec}"""
@@ -46,6 +54,8 @@ _EXAMPLE_VALUES: Mapping[str, Mapping[str, object]] = {
         "path": "/run/ctt/radios/ch1.sock",
         "decoder": "ctt-driver",
     },
+    "AntennaSettings": {"name": "north", "bearing_deg": 0.0, "kind": "yagi"},
+    "BeaconSettings": {"tag": "61552D4C", "antenna": "north"},
     "Codec": {
         "protocol": "ctt-434",
         "format": 5,
@@ -70,8 +80,12 @@ def example(station_id: str = Settings().station.id) -> str:
         parts.append("".join(toml_tables.key_lines(struct, chosen)))
     parts.append(sink_tables.example())
     serial, mqtt, socket = (_example_link(each) for each in (SerialLink, MqttLink, SocketLink))
-    codec = _example_table("codecs", Codec)
-    parts.append("\n" + _EXAMPLE_LINKS.format(serial=serial, mqtt=mqtt, socket=socket, codec=codec))
+    tables = {
+        "antenna": _example_table("antennas", AntennaSettings),
+        "beacon": _example_table("beacons", BeaconSettings),
+        "codec": _example_table("codecs", Codec),
+    }
+    parts.append("\n" + _EXAMPLE_LINKS.format(serial=serial, mqtt=mqtt, socket=socket, **tables))
     return "".join(parts)
 
 
@@ -153,6 +167,13 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
                 yield f"{at}.device", f"two links use {link.device}: a port serves one link"
             devices[link.device] = number
         yield from _wrong_decoders(link, at)
+    told: set[str] = set()
+    for number, antenna in enumerate(settings.antennas):
+        if antenna.name in told:
+            yield f"antennas[{number}].name", f"two antennas are called {antenna.name!r}"
+        told.add(antenna.name)
+    if settings.page.read == "password" and not settings.page.password_file:
+        yield "page.read", "a page for who knows the password needs page.password_file"
     yield from payload_codecs.contradictions(settings.codecs)
     yield from sink_tables.contradictions(settings.sinks)
 
@@ -178,21 +199,27 @@ def _wrong_decoders(link: Link, at: str) -> Iterator[tuple[str, str]]:
 def _anchored(settings: Settings, folder: Path) -> Settings:
     """Return the settings with relative paths taken from `folder`."""
     store = msgspec.structs.replace(settings.store, path=str(folder / settings.store.path))
-    told = {name: getattr(settings.tags, name) for name in ("coded_ids", "known_file")}
-    lists = {name: str(folder / file) for name, file in told.items() if file}
-    tags = msgspec.structs.replace(settings.tags, **lists)
+    tags = _with_files(settings.tags, ("coded_ids", "known_file", "names_file"), folder)
+    page = _with_files(settings.page, ("password_file",), folder)
+    alarms = _with_files(settings.alarms, ("webhook_token_file",), folder)
     files = ("password_file", "ca_file", "certificate_file", "key_file")
     links: list[Link] = []
     for link in settings.links:
         if isinstance(link, MqttLink):
-            given = {name: getattr(link, name) for name in files}
-            anchored = {name: str(folder / file) for name, file in given.items() if file}
-            links.append(msgspec.structs.replace(link, **anchored))
+            links.append(_with_files(link, files, folder))
         elif isinstance(link, SocketLink):
             links.append(msgspec.structs.replace(link, path=str(folder / link.path)))
         else:
             links.append(link)
     sinks = sink_tables.anchored(settings.sinks, folder)
     return msgspec.structs.replace(
-        settings, store=store, tags=tags, links=tuple(links), sinks=sinks
+        settings, store=store, tags=tags, page=page, alarms=alarms, links=tuple(links), sinks=sinks
+    )
+
+
+def _with_files(settings: _Table, keys: Sequence[str], folder: Path) -> _Table:
+    """Return a table with the relative paths under `keys` taken from `folder`."""
+    told = {key: getattr(settings, key) for key in keys}
+    return msgspec.structs.replace(
+        settings, **{key: str(folder / file) for key, file in told.items() if file}
     )

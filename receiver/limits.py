@@ -293,3 +293,8 @@ at the time after 16 pulses, 0.1 ms each at the worst on a PC and some 2 ms on a
 ANTENNAS_SEARCHED: Final = 64
 """Antennas whose pulses are searched for coded IDs; no station has more than 16, yet garbled lines
 may name any port. Each holds up to 1000 lone bursts of 2 kB and a second of pulses: 3 MB."""
+
+LIVE_DETECTIONS_KEPT: Final = 1_000
+"""Newest detections kept for eyes: about 600 bytes each with their packet, so 0.6 MB. Twelve
+saturated radios fill it in a quarter of a second, a usual site in minutes; a page that looks four
+times a second misses nothing below that."""

@@ -39,6 +39,7 @@ from receiver.limits import (
 )
 from receiver.links.intake import FrameListener, LinkStatus, MessageListener
 from receiver.links.topics import TopicRoutes
+from receiver.live import LiveRing
 from receiver.settings import MqttLink, SerialLink, SocketLink
 from receiver.store.writer import Batch, Writer
 
@@ -86,6 +87,7 @@ class Pipeline:
         self.clock = clock
         self._payloads = payloads
         self.heard = Heard()
+        self.live = LiveRing()
         self.pulse_listener: PulseListener | None = None
         self._writer = writer
         self._activity = activity
@@ -193,6 +195,7 @@ class Pipeline:
             record = arrival.record
             if isinstance(record, Detection):
                 self._counted_as_kept(record, arrival.source, activity)
+                self.live.heard(arrival)
             raw_bytes += 0 if isinstance(record, Ignored) else len(record.raw)
         if not self._has_room(len(arrivals), raw_bytes):
             self.heard.dropped_rows += len(arrivals)
@@ -221,6 +224,7 @@ class Pipeline:
             elif self._counted_as_kept(record, source, activity):
                 arrival = self._listened(Arrival(record, source, stamp), activity)
                 if arrival is not None:
+                    self.live.heard(arrival)
                     kept.append(arrival)
                     raw_bytes += len(record.raw)
         return kept, raw_bytes

@@ -12,6 +12,7 @@ from protocols.payload_codec import PayloadField
 from receiver.setting_types import Label as Label  # noqa: PLC0414  A part of this module's interface.
 from receiver.setting_types import Name as Name  # noqa: PLC0414  Same.
 from receiver.sink_settings import Sink
+from receiver.watch_settings import AlarmSettings, AntennaSettings, BeaconSettings, PageSettings
 
 Latitude: TypeAlias = Annotated[float, Meta(ge=-90, le=90)]
 Longitude: TypeAlias = Annotated[float, Meta(ge=-180, le=180)]
@@ -94,6 +95,10 @@ class TagsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
     known_file: Annotated[
         str | None, Meta(description="File with more of them, one a line, # begins a comment.")
+    ] = None
+    names_file: Annotated[
+        str | None,
+        Meta(description="CSV with the columns tag_id and name: your names, shown beside the ids."),
     ] = None
 
 
@@ -314,6 +319,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: LogSettings = LogSettings()
     clock: ClockSettings = ClockSettings()
     tags: TagsSettings = TagsSettings()
+    page: PageSettings = PageSettings()
+    alarms: AlarmSettings = AlarmSettings()
     links: tuple[Link, ...] = ()
+    antennas: tuple[AntennaSettings, ...] = ()
+    beacons: tuple[BeaconSettings, ...] = ()
     codecs: tuple[Codec, ...] = ()
     sinks: tuple[Sink, ...] = ()

@@ -19,6 +19,7 @@ STARTS_THE_SIMULATOR = frozenset({"receiver.cli.simulate", "receiver.cli.demo"})
 FLOORS = (
     (
         "setting_types",
+        "watch_settings",
         "sink_settings",
         "sink_tables",
         "arrivals",
@@ -48,6 +49,7 @@ FLOORS = (
         "supervision",
     ),
     (
+        "live",
         "pipeline",
         "minute",
         "coded_ids",

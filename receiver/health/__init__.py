@@ -1,0 +1,1 @@
+"""How the station is: what the page, `status`, `doctor`, the alarms and the metrics all tell."""
