@@ -27,7 +27,10 @@ _COMMANDS: Mapping[str, str] = {
     "collect": "receiver.cli.collect:collect_command",
     "export": "receiver.cli.exporting:export_command",
     "ports": "receiver.cli.ports:ports_command",
+    "listen": "receiver.cli.listen:listen_command",
     "status": "receiver.cli.status:status_command",
+    "doctor": "receiver.cli.doctor:doctor_command",
+    "commission": "receiver.cli.commission:commission_command",
     "redecode": "receiver.cli.redecode:redecode_command",
     "decoders": "receiver.cli.decoders:decoders_command",
 }

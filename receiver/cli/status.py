@@ -1,24 +1,27 @@
-"""`stopover status`: how the station is, from its store."""
+"""`stopover status`: how the station is, from its running daemon and from its store."""
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from receiver.cli.options import db_option, explained
-from receiver.log import escaped
+from receiver.cli.options import explained
+from receiver.cli.station import running_station, station_options, store_of
 
-_UNKNOWN_SHAPES_SHOWN = 20
-"""A noisy line has hundreds of shapes: all of them are in --json."""
+if TYPE_CHECKING:
+    from receiver.health.snapshot import StationSnapshot
+    from receiver.store.queries import Reader
 
 
 @click.command("status")
-@db_option
+@station_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @explained
-def status_command(db: Path, *, as_json: bool) -> None:
-    """Show how the station is: running, last heard, rows kept, clock, disk, unknown frames.
+def status_command(db: Path | None, config_path: Path | None, *, as_json: bool) -> None:
+    """Show how the station is: links, antennas, what was heard, clock, disk, uploads, alarms.
+
+    A running daemon is asked; without one the store tells.
 
     Example:  stopover status --db stopover.db
     """
@@ -26,61 +29,50 @@ def status_command(db: Path, *, as_json: bool) -> None:
 
     from receiver.store.queries import Reader
 
-    with Reader(db) as reader:
-        status = _status(reader)
+    store = store_of(db, config_path)
+    now = _now(store)
+    with Reader(store) as reader:
+        status = _status(reader, now)
     if as_json:
         click.echo(msgspec.json.encode(status))
         return
-    _say("station", f"{status['station']}  ({status['store_uuid']})")
-    _say("daemon", "running" if status["running"] else "not running")
-    clock = status["clock"]
-    _say("clock", f"{clock['quality']} at {clock['time']}" if clock else "-")
-    megabytes, free_gb = status["store_bytes"] / 1e6, status["free_bytes"] / 1e9
-    _say("store", f"{db}  {megabytes:.1f} MB, {free_gb:.1f} GB free")
-    _say("rows", ", ".join(f"{rows} {name}" for name, rows in status["rows"].items()))
-    for heard in status["last_heard"]:
-        level = _level(heard["rssi_dbm"])
-        place = heard["antenna"] or heard["link"]
-        _say("heard", f"{place}: {heard['tag_id']} {level} at {heard['time']}")
-    for sink in status["sinks"]:
-        rests = ", paused" if sink["paused"] else ""
-        _say(
-            "sink",
-            f"{sink['sink']}: {sink['waiting']} detections wait, the last acknowledged at"
-            f" {sink['acknowledged_at']}{rests}",
-        )
-    for radio in status["radios"]:
-        told = " ".join(filter(None, (radio["name"], radio["firmware"]))) or "unnamed"
-        _say("radio", f"{_place(radio)}: {told}")
-    unknown_frames = status["unknown_frames"]
-    for unknown in unknown_frames[:_UNKNOWN_SHAPES_SHOWN]:
-        _say(
-            "unknown",
-            f"{unknown['link']}: {unknown['kept']} kept for {unknown['reason']},"
-            f" like {unknown['shape']}; newest {unknown['raw'][:64]}",
-        )
-    if len(unknown_frames) > _UNKNOWN_SHAPES_SHOWN:
-        _say("unknown", f"and {len(unknown_frames) - _UNKNOWN_SHAPES_SHOWN} rarer shapes")
+    from receiver.cli.status_screen import screen
+
+    for line in screen(status, now):
+        click.echo(line)
 
 
-def _say(what: str, told: str) -> None:
-    """Print one line; names and frames come from the air and stay text."""
-    click.echo(f"{what:<10}{escaped(told)}")
+def _now(store: Path) -> "StationSnapshot | None":
+    """Return what the running daemon tells, None where none does."""
+    from receiver.web.local_client import LocalStationError
+
+    try:
+        station = running_station(store)
+        return None if station is None else station.status()
+    except LocalStationError as error:
+        click.echo(f"{error}; what follows is the store's", err=True)
+        return None
 
 
-def _place(heard: dict[str, Any]) -> str:
-    places = (heard["link"], heard["antenna"])
-    return " ".join(place for place in places if place)
+def _status(reader: "Reader", now: "StationSnapshot | None") -> dict[str, Any]:
+    """Return what `--json` prints; scripts depend on its keys."""
+    import time
 
-
-def _status(reader: Any) -> dict[str, Any]:  # noqa: ANN401  Its module is imported by the command.
+    from receiver.arrivals import Stamp
+    from receiver.doctor.disk import store_bytes_per_day
+    from receiver.health.host import read_host
+    from receiver.health.store_facts import read_facts
     from receiver.store.lock import is_held
     from receiver.store.queries import iso_utc
     from receiver.store.schema import CLOCK_QUALITIES
     from receiver.store.sink_queries import sink_backlogs
 
     sample = reader.last_clock_sample()
-    files = [reader.path.with_name(reader.path.name + end) for end in ("", "-wal")]
+    now_ns = time.time_ns()
+    facts = read_facts(reader.path.absolute(), reader, (), now=Stamp(now_ns, "ntp"), session="")
+    per_day = now.store.bytes_per_day if now else store_bytes_per_day(reader, now_ns / 1e9)
+    days_left = now.store.days_left if now else per_day and facts.free_bytes / per_day
+    reserve = reader.path.with_name(f"{reader.path.name}.reserve")
     return {
         "station": reader.station_id,
         "store_uuid": reader.store_uuid,
@@ -91,15 +83,39 @@ def _status(reader: Any) -> dict[str, Any]:  # noqa: ANN401  Its module is impor
             "quality": CLOCK_QUALITIES[sample["clock"]],
             "reason": sample["reason"],
         },
-        "store_bytes": sum(file.stat().st_size for file in files if file.exists()),
+        "store": str(reader.path),
+        "store_bytes": facts.file_bytes,
         "free_bytes": shutil.disk_usage(reader.path.absolute().parent).free,
+        "bytes_per_day": per_day,
+        "days_left": days_left or None,
+        "reserve_bytes": reserve.stat().st_size if reserve.exists() else 0,
+        "set_aside": facts.set_aside,
         "rows": reader.counts(),
+        "rows_pruned": reader.rows_pruned(),
         "last_heard": reader.last_heard(),
+        "last_24_hours": _hours(facts.hours, now_ns // 10**9),
         "sinks": sink_backlogs(reader),
         "radios": reader.radios(),
         "unknown_frames": reader.unknown_frames(),
+        "host": now.host if now else read_host(reader.path),
+        "now": now,
     }
 
 
-def _level(rssi_dbm: float | None) -> str:
-    return "-" if rssi_dbm is None else f"{rssi_dbm} dBm"
+def _hours(hours: Any, now_utc_s: int) -> list[dict[str, Any]]:  # noqa: ANN401  Its module is imported late.
+    """Return for each antenna the detections and the part listened of the last 24 hours."""
+    current = now_utc_s // 3600 * 3600
+    begins = range(current - 23 * 3600, current + 1, 3600)
+    return [
+        {
+            "link": link,
+            "antenna": antenna or None,
+            "detections": [by_hour[at].detections if at in by_hour else 0 for at in begins],
+            "listening": [
+                round(min(1.0, by_hour[at].listening_s / 3600), 3) if at in by_hour else 0.0
+                for at in begins
+            ],
+        }
+        for (link, antenna), by_hour in sorted(hours.items())
+        if link != "station"
+    ]

@@ -50,5 +50,15 @@ def is_held(store: Path) -> bool:
     return False
 
 
+def holder(store: Path) -> int | None:
+    """Return the process of the daemon that has the store, None where none has."""
+    if not is_held(store):
+        return None
+    try:
+        return int(_lock_file(store).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
 def _lock_file(store: Path) -> Path:
     return store.with_name(store.name + ".lock")

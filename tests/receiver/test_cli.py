@@ -250,7 +250,7 @@ def test_status_tells_what_waits_for_each_sink(db: Path) -> None:
     (sink,) = msgspec.json.decode(stopover("status", "--db", db, "--json").output)["sinks"]
     assert (sink["sink"], sink["acknowledged_seq"], sink["waiting"]) == ("home", 3, 1)
     told = stopover("status", "--db", db).output
-    assert "home: 1 detections wait, the last acknowledged at 2026-05-12T12:00:00" in told
+    assert "home: 1 detections wait, acknowledged last 2026-05-12T12:00:00Z" in told
 
 
 def test_status_as_json_tells_rows_clock_disk_and_unknown_frames(db: Path) -> None:
