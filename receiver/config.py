@@ -12,7 +12,8 @@ import msgspec
 
 from protocols import registry
 from protocols.errors import UnknownDecoderError
-from receiver import payload_codecs, sink_tables, toml_tables
+from receiver import payload_codecs, radio_settings, sink_tables, toml_tables
+from receiver.radio_settings import SoftwareRadioLink
 from receiver.settings import Codec, Link, MqttLink, SerialLink, Settings, SocketLink
 from receiver.spectrum import tuning
 from receiver.watch_settings import AntennaSettings, BeaconSettings
@@ -34,6 +35,9 @@ _EXAMPLE_LINKS = """\
 # Radios behind a driver of their own:
 
 {socket}
+# Software radios (pip install "stopover[sdr]"; deploy/sdr.md tells of sticks and amplifiers):
+
+{software_radio}
 # Antennas, where they point; and a test tag that stays near them:
 
 {antenna}
@@ -54,8 +58,9 @@ _EXAMPLE_VALUES: Mapping[str, Mapping[str, object]] = {
         "path": "/run/ctt/radios/ch1.sock",
         "decoder": "ctt-driver",
     },
+    "SoftwareRadioLink": {"name": "stick1", "source": "rtl_tcp://127.0.0.1", "antenna": "north"},
     "AntennaSettings": {"name": "north", "bearing_deg": 0.0, "kind": "yagi"},
-    "BeaconSettings": {"tag": "61552D4C", "antenna": "north"},
+    "BeaconSettings": {"tag": "78664C33", "antenna": "north"},
     "Codec": {
         "protocol": "ctt-434",
         "format": 5,
@@ -81,6 +86,7 @@ def example(station_id: str = Settings().station.id) -> str:
     parts.append(sink_tables.example())
     serial, mqtt, socket = (_example_link(each) for each in (SerialLink, MqttLink, SocketLink))
     tables = {
+        "software_radio": _example_link(SoftwareRadioLink),
         "antenna": _example_table("antennas", AntennaSettings),
         "beacon": _example_table("beacons", BeaconSettings),
         "codec": _example_table("codecs", Codec),
@@ -145,9 +151,9 @@ def _in_words_of_links(key: str, said: str) -> str:
     if key.startswith("sinks"):
         return sink_tables.in_words(key, said)
     if "required field `kind`" in said:
-        return 'say what it is: kind = "serial", kind = "socket" or kind = "mqtt"'
+        return 'say what it is: kind = "serial", "socket", "mqtt" or "software-radio"'
     if key.endswith("kind"):
-        return said + ": a link is of kind serial, socket or mqtt"
+        return said + ": a link is of kind serial, socket, mqtt or software-radio"
     return said
 
 
@@ -179,6 +185,10 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _wrong_decoders(link: Link, at: str) -> Iterator[tuple[str, str]]:
+    if isinstance(link, SoftwareRadioLink):
+        for key, said in radio_settings.contradictions(link):
+            yield f"{at}.{key}", said
+        return
     if isinstance(link, SerialLink | SocketLink):
         wanted = [(f"{at}.decoder", link.decoder)]
     else:
@@ -209,6 +219,8 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             links.append(_with_files(link, files, folder))
         elif isinstance(link, SocketLink):
             links.append(msgspec.structs.replace(link, path=str(folder / link.path)))
+        elif isinstance(link, SoftwareRadioLink):
+            links.append(radio_settings.anchored(link, folder))
         else:
             links.append(link)
     sinks = sink_tables.anchored(settings.sinks, folder)

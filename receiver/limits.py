@@ -298,3 +298,210 @@ LIVE_DETECTIONS_KEPT: Final = 1_000
 """Newest detections kept for eyes: about 600 bytes each with their packet, so 0.6 MB. Twelve
 saturated radios fill it in a quarter of a second, a usual site in minutes; a page that looks four
 times a second misses nothing below that."""
+
+LOG_LINES_KEPT: Final = 500
+"""Newest log lines kept for the page: about 300 bytes each, 2 kB at most (`escaped` cuts), so 1 MB
+at the very worst."""
+
+LIVE_EVENT_ROWS: Final = 100
+"""Detections in one event of the page's stream, the newest of them: at four events a second more
+than eyes follow. Telling and encoding one takes 10 µs on a PC, so 1 ms of the loop, 10 on a Pi."""
+
+PAGE_CONNECTIONS: Final = 96
+"""Connections to the page at once; a browser opens six. Beyond it new ones are closed at once. Each
+may make the station hold 8 kB of headers and 64 kB of body: 7 MB at the very worst."""
+
+PAGE_STREAMS: Final = 32
+"""Streams of live events at once: phones and desks that look; each costs 20 kB. The next one is
+answered with 503. Commands on the station itself have as many again."""
+
+PAGE_REQUEST_BYTES: Final = 64 * 1024
+"""The longest body of a request to the page; the longest real one, a step of commissioning, is
+about 2 kB."""
+
+PAGE_HEADER_BYTES: Final = 4096
+"""The longest request line, and the longest header: a cookie takes 70 bytes."""
+
+PAGE_IDLE_S: Final = 30.0
+"""A connection that asks nothing for this long, or takes as long over its headers, is closed."""
+
+PAGE_SLOW_S: Final = 30.0
+"""How long a client may take over the body of its request, or over taking 64 kB of an answer: a
+phone at 2 kB/s just does it."""
+
+PAGE_CLOSE_S: Final = 1.0
+"""How long answers under way may take when the daemon stops; streams end at once."""
+
+PAGE_PORT_RETRY_FIRST_S: Final = 5.0
+PAGE_PORT_RETRY_LONGEST_S: Final = 300.0
+"""Back-off of a page whose port or address cannot be had."""
+
+PAGE_SESSIONS: Final = 64
+"""People logged in to the page at once; the one idle for longest makes room. 300 bytes each."""
+
+PAGE_SESSION_IDLE_S: Final = 2 * 3600.0
+PAGE_SESSION_LONGEST_S: Final = 24 * 3600.0
+"""A session ends when it was not used for two hours, and after a day in any case: a visit to a
+station with a phone, not a subscription."""
+
+LOGIN_FREE_TRIES: Final = 5
+LOGIN_WAIT_FIRST_S: Final = 30.0
+LOGIN_WAIT_LONGEST_S: Final = 900.0
+"""After five wrong passwords an address waits half a minute, doubled by each further one up to a
+quarter of an hour: 100 guesses a day."""
+
+LOGIN_FREE_TRIES_IN_TOTAL: Final = 50
+"""Wrong passwords from all addresses after which everybody waits in the same way: whoever has many
+addresses guesses no faster."""
+
+LOGIN_FORGOTTEN_S: Final = 3600.0
+"""Wrong passwords are forgotten when none came for this long."""
+
+LOGIN_ADDRESSES: Final = 256
+"""Addresses whose wrong passwords are remembered, 200 bytes each; an IPv6 network counts as one.
+Beyond it the oldest is forgotten; the bound in total holds on."""
+
+RADIO_BLOCK_S: Final = 0.25
+"""Samples of a software radio are looked at in blocks of so much: four wake-ups a second, and
+transforms long enough to be cheap."""
+
+RADIO_WAITING_S: Final = 8.0
+RADIO_WAITING_BYTES: Final = 32 * 1024 * 1024
+"""Samples that wait for the processor, 4 MB of a stick at 250,000 a second; beyond it the oldest
+are dropped and counted as `samples_dropped`."""
+
+RADIO_THIN_S: Final = 1.5
+"""With so much waiting the processor does not keep up, and fewer frequencies are listened to: a
+stick hands over half a second at a time, so that up to that is always waiting."""
+
+RADIO_DROP_S: Final = 4.0
+"""With so much waiting though the fewest frequencies are listened to, samples are dropped."""
+
+RADIO_LEVEL_S: Final = 5.0
+"""How often a worker tells noise and counters: its sign of life."""
+
+RADIO_LEVEL_STORED_S: Final = 300.0
+"""How often one of these becomes a row: 100 bytes, 30 kB a day."""
+
+RADIO_WORKER_SILENT_S: Final = 30.0
+"""A worker that told nothing for so long hangs: six signs of life are missing. numpy alone takes
+5 s to load from an SD card."""
+
+RADIO_WORKER_STOP_S: Final = 2.0
+"""What a worker may take to tell its last packets; less than `LINK_STOP_S`."""
+
+RADIO_STALL_S: Final = 5.0
+"""A stick or pipe that gave no sample for so long: a stick has some twice a second."""
+
+RADIO_CONNECT_S: Final = 10.0
+"""How long rtl_tcp may take to accept a connection; it is on this machine or this network."""
+
+RADIO_NICE: Final = 5
+"""The worker gives way to the daemon: samples can wait for seconds, a serial port cannot."""
+
+RADIO_KNOWN_TAGS_S: Final = 60.0
+"""How often the lists of known tags are looked at again for a worker."""
+
+RADIO_KEPT_FILE_S: Final = 20.0
+"""The longest file of samples around packets that follow each other: 10 MB at 250,000 a second."""
+
+HEALTH_EVERY_S: Final = 60.0
+"""How often the computer, the disk and the store are looked at: a dozen small files and the ends of
+a few tables, 3 ms of a thread on a PC, 0.1 % of a Pi Zero's core at the very worst."""
+
+HOST_ROW_EVERY_S: Final = 600.0
+"""How often the computer's own readings become a row: 144 of about 330 bytes a day, 48 kB."""
+
+ANTENNAS_TOLD: Final = 64
+"""Antennas of one link that are counted one by one; no link has more than 16 radios, yet garbled
+lines may name any. What is beyond counts together."""
+
+ACTIVITY_ROWS_TOLD: Final = 24 * ANTENNAS_TOLD * 12
+"""Hours of antennas that status looks at: a day of twelve links at that bound."""
+
+TAGS_TOLD_PER_ANTENNA: Final = 1_000
+"""Tags of the last hour told apart at each antenna: 100 bytes each, 6 MB for 64 antennas."""
+
+HEARD_ROWS_PER_LOOK: Final = 300_000
+"""Newest detections looked at each minute: all that twelve saturated radios hear (4,200 a second),
+60 ms of a thread on a PC."""
+
+BEACON_ROWS_PER_STEP: Final = 50_000
+BEACON_ROWS_LOOKED_BACK: Final = 1_000_000
+"""Detections searched for a beacon once after a start: 0.15 s of a thread on a PC, some 3 s on a Pi
+Zero. At a busy site's 5 rows a second they reach back for two days."""
+
+EVENTS_LOOKED_BACK: Final = 200_000
+"""Events searched once after a start for what the station noted of itself: 10 ms on a PC. With six
+radios that report every minute they reach back for three weeks."""
+
+TAG_NAMES: Final = 20_000
+"""Names that an owner may give to tags: about 200 bytes each, 4 MB."""
+
+LINK_DOWN_ALARM_S: Final = SILENT_ALARM_S
+"""A link that cannot be opened for so long needs somebody to come, like a radio that is silent."""
+
+STORE_FAILING_ALARM_S: Final = 30.0
+"""A store that cannot be written for so long is an alarm; an import or a backup that holds it for a
+moment is none."""
+
+UNDERVOLTAGE_KEPT_S: Final = 600.0
+"""A supply that sagged is looked upon as too weak for so long: dips last for a moment."""
+
+UNKNOWN_RISE_WINDOW_S: Final = 600.0
+UNKNOWN_RISE_LEAST: Final = 60
+UNKNOWN_RISE_FACTOR: Final = 5.0
+"""Unknown frames of a link in ten minutes that are an alarm: one every ten seconds, and five times
+what the last day had."""
+
+ALARM_OVER_AFTER_S: Final = 60.0
+ALARM_OVER_LONGEST_S: Final = 3600.0
+ALARM_FLAPS_WITHIN_S: Final = 6 * 3600.0
+"""An alarm is over when its cause was away for a minute; for each time that it came back within six
+hours it takes twice as long, an hour at most. What comes back every ten minutes is then told twenty
+times a day, not 140 times."""
+
+WEBHOOK_WAITING: Final = 256
+"""Messages that wait for the webhook: 500 bytes each. Beyond it the oldest go, and are counted."""
+
+WEBHOOK_TIMEOUT_S: Final = 30.0
+"""How long a webhook may take to answer."""
+
+PLOTS_CHUNK_ROWS: Final = 20_000
+"""Rows counted for the plots in one transaction: 2 MB of memory, 0.1 s on a PC; so long a reader
+keeps the store's log from being moved into its file."""
+
+PLOTS_QUARTERS_KEPT_S: Final = 40 * 86_400
+PLOTS_HOURS_KEPT_S: Final = 800 * 86_400
+"""How far back plots have quarters of an hour, and hours: 30 tags on 3 antennas make 90 rows of 20
+bytes each time, so 7 MB of quarters and 35 MB of hours."""
+
+PLOTS_MINUTE_BLOCKS: Final = 200
+"""Blocks of 4,096 rows that are read for an hour in minutes: 820,000 rows, a second on a PC. A
+station that hears more in an hour is shown by the quarter."""
+
+PLOTS_LEAVE_FREE_BYTES: Final = 64 * 1024 * 1024
+"""Space on the disk below which there are no plots: what is left is for detections."""
+
+PLOTS_WAIT_S: Final = 10.0
+"""How long a question waits for plots that are being made; then it is answered how far they are. A
+week of 600,000 detections takes some seconds on a PC, a minute on a Pi Zero."""
+
+PAGE_DOWNLOADS: Final = 3
+"""Downloads at once; each has a thread and 64 kB. The next one is answered with 503."""
+
+PAGE_CHUNK_BYTES: Final = 64 * 1024
+"""A piece of a download: what waits in memory for a slow phone."""
+
+PAGE_CHUNK_S: Final = 0.5
+"""A piece ends after this long also where nothing was found for it: whether somebody still waits is
+looked at between two pieces."""
+
+PAGE_FILES_LISTED: Final = 200
+"""Files of each folder that are offered, the newest: a folder sink writes one an hour."""
+
+WALKS: Final = 8
+"""Walk tests at once, one for each tag; the oldest ends."""
+
+WALK_ENDS_AFTER_S: Final = 3600.0
+"""A walk test without a mark for this long is over."""

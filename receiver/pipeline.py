@@ -106,6 +106,11 @@ class Pipeline:
         self._commit_delay_s = commit_interval_s * (1 - COMMIT_TIME_PART)
 
     @property
+    def payloads(self) -> Sequence[DeclaredPayload]:
+        """The layouts that the owner declared."""
+        return self._payloads
+
+    @property
     def waiting_rows(self) -> int:
         """Rows heard that are not yet on the disk."""
         return self._waiting_rows
@@ -147,6 +152,10 @@ class Pipeline:
             )
             routes.append((topic.topic, route))
         return MessageIntake(self, activity, TopicRoutes(routes))
+
+    def count_activity(self, activity: LinkActivity) -> None:
+        """Let the hours count what this link does, where an intake of another kind takes it."""
+        self._activity.add(activity)
 
     def take(
         self,

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from protocols.payload_codec import PayloadField
+from receiver.radio_settings import SoftwareRadioLink
 from receiver.setting_types import Label as Label  # noqa: PLC0414  A part of this module's interface.
 from receiver.setting_types import Name as Name  # noqa: PLC0414  Same.
 from receiver.sink_settings import Sink
@@ -275,7 +276,7 @@ class MqttLink(
     ] = 0.0
 
 
-Link: TypeAlias = SerialLink | SocketLink | MqttLink
+Link: TypeAlias = SerialLink | SocketLink | MqttLink | SoftwareRadioLink
 
 
 class Codec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,10 +1,6 @@
 """A server that looks like `rtl_tcp`: a stick on the network, whose samples are simulated.
 
-    greeting   "RTL0" | tuner u32 | gains u32            big-endian, once
-    samples    unsigned 8-bit I and Q in turn            for ever
-    commands   number u8 | argument u32                  big-endian, from the client, at any time
-
-Source: osmocom's rtl_tcp.c (read for the format).
+What goes over the line is drawn in `protocols.rtl_tcp`.
 """
 
 import asyncio
@@ -12,15 +8,9 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final, NamedTuple
 
-from construct import Const, Int8ub, Int32ub, Struct
+from protocols.rtl_tcp import COMMAND, GREETING, TUNER_R820T
 
-GREETING = Struct("magic" / Const(b"RTL0"), "tuner" / Int32ub, "gains" / Int32ub)
-COMMAND = Struct("number" / Int8ub, "argument" / Int32ub)
-
-TUNER_R820T: Final = 5
 _GAINS: Final = 29
-SET_FREQUENCY: Final = 0x01
-SET_SAMPLE_RATE: Final = 0x02
 
 
 class Command(NamedTuple):

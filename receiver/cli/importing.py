@@ -5,8 +5,9 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,10 +17,23 @@ from receiver.coded_ids.tag_lists import TagListError, read_tag_list
 from receiver.importing.importer import FileReport, Importer, expand
 from receiver.importing.recorded_kinds import station_of
 from receiver.importing.rows import rows_told
+from receiver.importing.sample_files import Told, is_sample_file, moment_ns
 from receiver.run_index import index_runs
 from receiver.store.database import Store
 from receiver.store.errors import StoreError
 from receiver.store.lock import is_held
+
+if TYPE_CHECKING:
+    from receiver.importing.sample_importer import SampleImporter
+
+
+def _moment(_: click.Context, option: click.Parameter, value: str | None) -> int | None:
+    try:
+        return None if value is None else moment_ns(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is no time: write it as 2026-05-12T04:30:00Z", param=option
+        ) from None
 
 
 @click.command(
@@ -47,7 +61,34 @@ from receiver.store.lock import is_held
     type=click.Path(path_type=Path, dir_okay=False),
     help="Coded-ID tags (CSV or SQLite, of find_tags, SensorGnome or Motus) to look for in pulses.",
 )
-def import_command(files: Sequence[Path], db: Path, station: str | None, tags: Path | None) -> None:
+@click.option("--rate-hz", type=click.IntRange(min=1), help="Samples: how many a second.")
+@click.option(
+    "--frequency-mhz", type=click.FloatRange(1, 6000), help="Samples: the frequency in the middle."
+)
+@click.option(
+    "--channel-mhz",
+    type=click.FloatRange(1, 6000),
+    help="Samples: the frequency of the tags; else 434 or the middle.",
+)
+@click.option(
+    "--start",
+    metavar="TIME",
+    callback=_moment,
+    help="Samples: when the first was, such as 2026-05-12T04:30:00Z.",
+)
+@click.option(
+    "--hears",
+    type=click.Choice(["ctt-434", "coded-id"]),
+    help="Samples: what to listen for; else ctt-434 around 434 MHz.",
+)
+@click.option("--unsynchronised", is_flag=True, help="Samples: their clock was not set.")
+def import_command(
+    files: Sequence[Path],
+    db: Path,
+    station: str | None,
+    tags: Path | None,
+    **of_samples: Any,  # noqa: ANN401  As the options say.
+) -> None:
     """Put recorded files of any known kind into a store.
 
     FILE is a SensorGnome file (-all, -ctt; .txt, .txt.gz), a CTT station's file (raw-data, data,
@@ -59,6 +100,10 @@ def import_command(files: Sequence[Path], db: Path, station: str | None, tags: P
     those of the same station that were imported before. A tag whose code is heard at another
     interval than the list's is named.
 
+    Files of I/Q samples (.cu8, .cs16, .cf32, gqrx's .raw) are decoded as a software radio would.
+    What they are is read from a .sigmf-meta beside them and from their names (_434M_250k), unless
+    it is told.
+
     A damaged file is named, with the place, and what can be read of it is kept; the exit status is
     then 1, as it is where a FILE is of no known kind.
     """
@@ -67,7 +112,7 @@ def import_command(files: Sequence[Path], db: Path, station: str | None, tags: P
     told_station = station or next(filter(None, map(station_of, paths)), None)
     try:
         with Store.open(db, station_id=told_station) as store:
-            reports = _import_all(store, paths)
+            reports = _import_all(store, paths, of_samples)
             decoded = None if tag_list is None else _decode(store, tag_list, reports)
             if not is_held(db):  # A running daemon sorts them itself.
                 index_runs(store)
@@ -107,17 +152,49 @@ def _decode(store: Store, tag_list: TagList, reports: Sequence[FileReport]) -> D
     return decoded
 
 
-def _import_all(store: Store, paths: Sequence[Path]) -> list[FileReport]:
+def _import_all(
+    store: Store, paths: Sequence[Path], of_samples: Mapping[str, Any]
+) -> list[FileReport]:
     reports = []
     with _progress(paths) as (on_progress, on_file_done):
         importer = Importer(store, now_ns=time.time_ns(), on_progress=on_progress)
+        samples: Importer | SampleImporter | None = None
         for path in paths:
-            report = importer.import_file(path)
+            if is_sample_file(path):
+                samples = samples or _sample_importer(store, of_samples, on_progress)
+                report = samples.import_file(path)
+            else:
+                report = importer.import_file(path)
             on_file_done(path)
             for message in [*report.damage, *report.notes]:
                 click.echo(f"{click.format_filename(path)}: {message}", err=True)
             reports.append(report)
     return reports
+
+
+def _sample_importer(
+    store: Store, told: Mapping[str, Any], on_progress: Callable[[int], None]
+) -> "SampleImporter":
+    try:
+        from receiver.importing.sample_importer import SampleImporter
+    except ImportError as error:
+        raise click.ClickException(
+            f"files of samples need numpy ({error}): pip install 'stopover[sdr]'"
+        ) from error
+    frequency, channel = told["frequency_mhz"], told["channel_mhz"]
+    return SampleImporter(
+        store,
+        Told(
+            rate_hz=told["rate_hz"],
+            frequency_hz=None if frequency is None else round(frequency * 1e6),
+            channel_hz=None if channel is None else round(channel * 1e6),
+            hears=told["hears"],
+            start_ns=told["start"],
+            is_synchronised=False if told["unsynchronised"] else None,
+        ),
+        now_ns=time.time_ns(),
+        on_progress=on_progress,
+    )
 
 
 @contextlib.contextmanager

@@ -6,11 +6,12 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from receiver.cli.options import CONFIG_PATH, WrongConfigurationError, explained
+from receiver.radio_settings import SoftwareRadioLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from receiver.arrivals import Arrival
     from receiver.links.intake import FrameListener
     from receiver.recording import Recorder, RecordingError
-    from receiver.settings import SerialLink
+    from receiver.settings import SerialLink, TagsSettings
 
 
 @click.command("record")
@@ -40,6 +41,18 @@ if TYPE_CHECKING:
 )
 @click.option("--decoder", default="ctt", show_default=True, help="With --device: what it speaks.")
 @click.option("--duration", type=click.FloatRange(min=0), help="Seconds; else until Ctrl-C.")
+@click.option(
+    "--around",
+    type=click.Choice(["weak", "unknown", "all"]),
+    help="Software radios: only around such packets, as files in the folder FILE.",
+)
+@click.option(
+    "--max-mb",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Software radios: no more than so much; around packets the oldest are removed.",
+)
 @explained
 def record_command(
     *,
@@ -50,13 +63,22 @@ def record_command(
     baud_rate: int,
     decoder: str,
     duration: float | None,
+    around: Literal["weak", "unknown", "all"] | None,
+    max_mb: int,
 ) -> None:
-    """Record the raw bytes of serial link LINK, with their times, to the end of FILE.
+    r"""Record the raw bytes of serial link LINK, with their times, to the end of FILE.
+
+    Of a software radio the samples are recorded into the new FILE.cu8, with a description
+    FILE.sigmf-meta beside it, for `stopover import`, rtl_433 and others.
 
     The daemon must not be running: a port serves one program. A link of the configuration is spoken
     to as the daemon would; with --device nothing is ever written to the radio.
 
-    Example:  stopover record ch1 strange-radio.jsonl --duration 600
+    \b
+    Examples:
+      stopover record ch1 strange-radio.jsonl --duration 600
+      stopover record stick1 morning.cu8 --duration 60
+      stopover record stick1 strange-tags --around unknown --max-mb 200
     """
     from receiver import config, log
     from receiver.links.serial_port import PortError, SerialPort
@@ -64,7 +86,14 @@ def record_command(
     from receiver.settings import SerialLink
 
     if device is None:
-        settings = _serial_link(config.load(config_path).links, link, config_path)
+        told = config.load(config_path)
+        radio = next((each for each in told.links if each.name == link), None)
+        if isinstance(radio, SoftwareRadioLink):
+            _record_samples(
+                radio, file, told.tags, duration_s=duration, around=around, most_mb=max_mb
+            )
+            return
+        settings = _serial_link(told.links, link, config_path)
     else:
         settings = SerialLink(
             name=link, device=device, decoder=decoder, baud_rate=baud_rate, talk="never"
@@ -82,6 +111,32 @@ def record_command(
         raise click.ClickException(f"{file}: cannot be written: {error.strerror}") from error
     click.echo(
         f"{file}: {recorder.received_bytes} bytes in {recorder.chunks} reads recorded", err=True
+    )
+
+
+def _record_samples(
+    radio: SoftwareRadioLink,
+    file: Path,
+    tags: "TagsSettings",
+    *,
+    duration_s: float | None,
+    around: Literal["weak", "unknown", "all"] | None,
+    most_mb: int,
+) -> None:
+    from receiver.cli.sample_recording import record_samples
+    from receiver.coded_ids.tag_lists import TagListError, canonical, read_known_tags
+
+    try:
+        listed = read_known_tags(Path(tags.known_file)) if tags.known_file else frozenset()
+    except TagListError as error:
+        raise click.ClickException(str(error)) from error
+    record_samples(
+        radio,
+        file,
+        duration_s=duration_s,
+        most_mb=most_mb,
+        around=around,
+        known_tags=canonical(tags.known) | listed,
     )
 
 

@@ -30,6 +30,7 @@ def run_command(config_path: Path) -> None:
     from receiver.daemon import Daemon
     from receiver.supervision.notify import Notifier
 
+    configuration = config_path.absolute()
     settings = _load(config_path)
     log.configure(settings.log.format, settings.log.level)
     for warning in config.warnings(settings):
@@ -37,7 +38,10 @@ def run_command(config_path: Path) -> None:
 
     async def station() -> int:
         daemon = Daemon(
-            settings, load=lambda: _load(config_path), notifier=Notifier.from_environment()
+            settings,
+            load=lambda: _load(configuration),
+            notifier=Notifier.from_environment(),
+            configuration=configuration,
         )
         try:
             return await daemon.run()

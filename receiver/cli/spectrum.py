@@ -47,6 +47,8 @@ _TOTAL_COLUMNS = (
     "pulses",
     "noise_dbm",
     "pulse_noise_db",
+    "noise_dbfs",
+    "occupied",
 )
 
 

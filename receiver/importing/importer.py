@@ -20,6 +20,7 @@ from receiver.importing.ledger import Entry, Identity, Ledger, head_of, identity
 from receiver.importing.recorded_files import Block, RecordedFile, UnreadableFileError
 from receiver.importing.recorded_kinds import Recording, recognise
 from receiver.importing.rows import LineConverter, Outcome
+from receiver.importing.sample_files import is_sample_file
 from receiver.store.database import Store
 
 
@@ -306,7 +307,8 @@ class _FileImport:
 def expand(paths: Iterable[Path]) -> tuple[list[Path], int]:
     """Return the files to import, each once, and how many files of folders were left alone.
 
-    A folder stands for the `.txt` and `.csv` files (or `.gz` of them) in it and below, sorted.
+    A folder stands for the `.txt` and `.csv` files (or `.gz` of them) and the files of samples in
+    it and below, sorted.
     """
     files: dict[Path, None] = {}
     left_alone = 0
@@ -317,8 +319,9 @@ def expand(paths: Iterable[Path]) -> tuple[list[Path], int]:
         for folder, subfolders, names in os.walk(path):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for name in sorted(names):
-                is_recording = not name.startswith(".") and name.lower().endswith(
-                    (".txt", ".csv", ".txt.gz", ".csv.gz")
+                is_recording = not name.startswith(".") and (
+                    name.lower().endswith((".txt", ".csv", ".txt.gz", ".csv.gz"))
+                    or is_sample_file(Path(name))
                 )
                 if is_recording:
                     files[Path(folder, name)] = None

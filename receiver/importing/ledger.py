@@ -8,8 +8,9 @@ file is known again under the dated name that rotation gives it, by its header a
 import hashlib
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -86,13 +87,15 @@ class Ledger:
                     and (is_live or other.rotated is None)
                 ):
                     found.append(row)
-        entries = [
-            Entry(
-                import_id=row[0], sha256=row[1], size_bytes=row[2], tail=row[3], is_complete=row[4]
-            )
-            for row in found
-        ]
-        return sorted(entries, key=lambda entry: -entry.size_bytes)
+        return _longest_first(found)
+
+    def of_head(self, head: str, kind: str) -> list[Entry]:
+        """Return what was imported of files of a kind that begin so, the longest first."""
+        found = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM imports WHERE head = ? AND kind = ?",  # noqa: S608  Constant.
+            (head, kind),
+        )
+        return _longest_first(found)
 
     def begin(self, identity: Identity, head: str | None, kind: str, now_ns: int) -> int:
         """Enter a file of which nothing is stored yet; return its number."""
@@ -186,3 +189,11 @@ class Ledger:
                 (entry.import_id,),
             )
         ]
+
+
+def _longest_first(rows: Iterable[Sequence[Any]]) -> list[Entry]:
+    entries = [
+        Entry(import_id=row[0], sha256=row[1], size_bytes=row[2], tail=row[3], is_complete=row[4])
+        for row in rows
+    ]
+    return sorted(entries, key=lambda entry: -entry.size_bytes)

@@ -21,6 +21,8 @@ OCCUPANCY_KEYS: Final = (
     "pulses",
     "noise_dbm",
     "pulse_noise_db",
+    "noise_dbfs",
+    "occupied",
 )
 """The keys of an hour in JSON and CSV, in this order."""
 
@@ -34,6 +36,10 @@ class HourlyNoise(msgspec.Struct, frozen=True, kw_only=True):
     noise_dbm: float | None
     pulse_noise_db: float | None
     """Relative to the receiver's full scale."""
+    noise_dbfs: float | None = None
+    """In 250 kHz, relative to a software radio's full scale."""
+    occupied: float | None = None
+    """Part of the time, 0 to 1, in which something was on the channel of a software radio."""
 
 
 _NOTHING_TOLD: Final = HourlyNoise(
@@ -50,9 +56,9 @@ def hourly_occupancy(
     """Yield what was heard in each hour and band, hours without any reception included.
 
     `hours` is what `Reader.activity` yields. Counts and `listening_s` are sums over the antennas
-    that listened in the band, so two antennas give two hours of listening an hour. A noise is the
-    highest that any of them told. A link that is not in the configuration counts to the band
-    `unknown`.
+    that listened in the band, so two antennas give two hours of listening an hour. A noise, and how
+    occupied the band was, is the highest that any of them told. A link that is not in the
+    configuration counts to the band `unknown`.
     """
     told = {(each.hour, each.link, each.antenna): each for each in noise}
     bands: dict[tuple[str, int, int], dict[str, Any]] = {}
@@ -67,12 +73,14 @@ def hourly_occupancy(
         of_receptions = told.get((hour["hour"], hour["link"], hour["antenna"]), _NOTHING_TOLD)
         band["noise_dbm"] = _highest(band["noise_dbm"], hour["noise_dbm"], of_receptions.noise_dbm)
         band["pulse_noise_db"] = _highest(band["pulse_noise_db"], of_receptions.pulse_noise_db)
+        band["noise_dbfs"] = _highest(band["noise_dbfs"], of_receptions.noise_dbfs)
+        band["occupied"] = _highest(band["occupied"], of_receptions.occupied)
     for key in sorted(bands):
         yield bands[key]
 
 
 def band_totals(hours: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row a band: how many hours, and the sums and highest noise over them."""
+    """Return one row a band: how many hours, sums over them, highest noise, fullest hour."""
     totals: dict[str, dict[str, Any]] = {}
     for hour in hours:
         total = totals.setdefault(
@@ -88,14 +96,16 @@ def band_totals(hours: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "pulses": 0,
                 "noise_dbm": None,
                 "pulse_noise_db": None,
+                "noise_dbfs": None,
+                "occupied": None,
             },
         )
         total["hours"] += 1
         total["last_hour"] = hour["hour"]
         for count in ("listening_s", "packets", "pulses"):
             total[count] += hour[count]
-        for noise in ("noise_dbm", "pulse_noise_db"):
-            total[noise] = _highest(total[noise], hour[noise])
+        for most in ("noise_dbm", "pulse_noise_db", "noise_dbfs", "occupied"):
+            total[most] = _highest(total[most], hour[most])
     return list(totals.values())
 
 
@@ -125,6 +135,8 @@ def _empty(
         "pulses": 0,
         "noise_dbm": None,
         "pulse_noise_db": None,
+        "noise_dbfs": None,
+        "occupied": None,
     }
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from receiver.radio_settings import SoftwareRadioLink
 from receiver.settings import Link, MqttLink, SerialLink, Settings
 from receiver.spectrum.allocations import Allocation, names, shipped
 
@@ -108,6 +109,8 @@ def _implied(link: Link, decoder: str) -> tuple[int | None, int | None, str]:
     """Return what a preset or a decoder says of the band, and which of them says it."""
     if decoder in _BLU_DECODERS:
         return (*_BLU_HZ, f"decoder {decoder}")
+    if isinstance(link, SoftwareRadioLink):
+        return link.channel_hz, link.channel_hz, f"hears {link.hears}"
     if isinstance(link, SerialLink) and decoder == "ctt" and link.preset in _CTT_PRESETS_HZ:
         hz = _CTT_PRESETS_HZ[link.preset]
         return hz, hz, f"preset {link.preset}"

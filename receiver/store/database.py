@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
-from sqlite_utils import Database
 
 from receiver.arrivals import ActivityRow, Arrival, ClockSample, RunRow
 from receiver.confidence import CONFIDENCES
@@ -25,6 +24,7 @@ from receiver.store.interning import Interning
 from receiver.store.outbox import SinkNote, write_note
 from receiver.store.rows import INSERTS, Row, RowMaker
 from receiver.store.schema import CLOCK_QUALITIES, migrations
+from receiver.store.sqlite_tools import Database
 
 PAGE_BYTES = 512
 """A commit writes whole pages; with the smallest ones a commit of a few detections touches 1.3 disk

@@ -10,11 +10,10 @@ Codes of small lists (a byte instead of a word) stand in `CLOCK_QUALITIES` and `
 
 from typing import TYPE_CHECKING, get_args
 
-from sqlite_utils.migrations import Migrations
-
 from protocols.records import Integrity
 from receiver.arrivals import ClockQuality
 from receiver.store import migration_corrected_times, migration_redecoded, migration_runs
+from receiver.store.sqlite_tools import Migrations
 
 if TYPE_CHECKING:
     from sqlite_utils import Database

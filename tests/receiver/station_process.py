@@ -93,6 +93,11 @@ class StationProcess:
         """Return how often its log tells an event."""
         return sum(line["event"] == event for line in self.log())
 
+    @property
+    def pid(self) -> int | None:
+        """Its process, while it runs."""
+        return self._run.pid if self._run else None
+
     def send(self, number: signal.Signals) -> None:
         """Send the process a signal."""
         assert self._run is not None

@@ -32,11 +32,12 @@ def test_the_example_explains_every_setting() -> None:
 def test_the_links_of_the_example_are_good_once_they_are_uncommented() -> None:
     lines = config.example().split("# Each radio is a link")[1].splitlines()[1:]
     uncommented = "\n".join(line.removeprefix("# ") for line in lines if line.startswith("# "))
-    for heading in ("Radios that", "Radios behind a", "Antennas, where", "Payloads of data"):
+    headings = ("Radios that", "Radios behind a", "Software", "Antennas, where", "Payloads of data")
+    for heading in headings:
         uncommented = uncommented.replace(heading, f"# {heading}")
-    assert len(tomllib.loads(uncommented)["links"]) == 3
+    assert len(tomllib.loads(uncommented)["links"]) == 4
     parsed = config.parse(uncommented, HERE)
-    assert len(parsed.links) == 3
+    assert len(parsed.links) == 4
     assert [codec.protocol for codec in parsed.codecs] == ["ctt-434"]
 
 
@@ -51,7 +52,10 @@ def test_the_links_of_the_example_are_good_once_they_are_uncommented() -> None:
         ("[station]\nlatitude = 50\n", ["station.latitude", "both latitude and longitude"]),
         ("links = 3\n", ["links", "array"]),
         ('[[links]]\nname = "a"\n', ["links[0]", "kind"]),
-        ('[[links]]\nkind = "seril"\nname = "a"\n', ["links[0].kind", "serial, socket or mqtt"]),
+        (
+            '[[links]]\nkind = "seril"\nname = "a"\n',
+            ["links[0].kind", "serial, socket, mqtt or software-radio"],
+        ),
         (
             '[[links]]\nkind = "serial"\nname = "a"\ndevice = "x"\nbaud = 3\n',
             [":5:", "links[0].baud", "did you mean `baud_rate`"],

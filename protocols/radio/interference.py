@@ -1,0 +1,117 @@
+"""What is no packet is taken out first: impulses are blanked, carriers and the DC spike notched.
+
+An impulse (an electric fence, an ignition, a switched supply) is far above all around it and
+shorter than a bit. A carrier stands in its place in the spectrum for much longer than a packet
+lasts; the stick's own spike at its middle is one more. Its amplitude is followed through 8 ms, and
+what follows is subtracted: the notch is 100 Hz wide, and a packet loses next to nothing in it.
+"""
+
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from protocols.radio.samples import Samples
+
+_Flags: TypeAlias = npt.NDArray[np.bool_]
+
+IMPULSE_RATIO: Final = 20.0
+"""Power above the median of the samples around: of noise, one sample in a million is; packets,
+which have one power throughout, are not, nor are two that beat with each other."""
+_AROUND: Final = 64
+"""Samples whose median counts: a quarter of a millisecond, six bits. The higher of three
+neighbouring stretches counts, so that a packet's edges are no impulses."""
+_WIDENED: Final = 2
+
+LINE_RATIO: Final = 4.0
+"""Of a stretch of spectrum that is exceeded four times in five, against the noise floor: a fifth of
+the floor's power in noise. A carrier 25 dB below the noise of the whole band is found."""
+MAX_LINES: Final = 12
+_SPECTRUM: Final = 2048
+"""Samples: 8 ms, 122 Hz a bin, three packets long."""
+_NEIGHBOURS: Final = 16
+"""Bins on each side, 2 kHz, above whose median a line must be: a busy channel is no carrier."""
+_PERSISTS: Final = 0.2
+_FOLLOWED: Final = 2000
+_CLIP: Final = 2.0
+"""Of the median amplitude: no packet, however strong, draws the carrier's estimate to itself."""
+_PIECE: Final = 250
+_SMALL: Final = 1e-30
+
+
+def blanked(samples: Samples) -> Samples:
+    """Return the samples with impulses set to silence."""
+    power = samples.real**2 + samples.imag**2
+    stretches = -(-len(power) // _AROUND)
+    if not stretches:
+        return samples
+    padded = np.resize(power, stretches * _AROUND).reshape(-1, _AROUND)
+    medians = np.partition(padded, _AROUND // 2, axis=1)[:, _AROUND // 2]
+    level = medians.copy()
+    level[1:] = np.maximum(level[1:], medians[:-1])
+    level[:-1] = np.maximum(level[:-1], medians[1:])
+    impulse: _Flags = power > IMPULSE_RATIO * np.repeat(level, _AROUND)[: len(power)]
+    if not impulse.any():
+        return samples
+    wide = impulse.copy()
+    for shift in range(1, _WIDENED + 1):
+        wide[shift:] |= impulse[:-shift]
+        wide[:-shift] |= impulse[shift:]
+    quiet: Samples = np.where(wide, np.complex64(0), samples)
+    return quiet
+
+
+def without_lines(samples: Samples) -> Samples:
+    """Return the samples without the carriers that stand in them throughout."""
+    lines = _lines(samples)
+    if not lines:
+        return samples
+    amplitude = np.abs(samples)
+    limit = _CLIP * np.median(amplitude)
+    clipped = samples * np.minimum(1, limit / (amplitude + np.float32(_SMALL)))
+    index = np.arange(len(samples))
+    left: Samples = samples.copy()
+    for turns in lines:
+        exact = _refined(clipped, index, turns)
+        carrier = np.exp(2j * np.pi * ((index * exact) % 1.0))
+        line = (_followed(clipped * carrier.conj()) * carrier).astype(np.complex64)
+        left -= line
+        clipped -= line
+    return left
+
+
+def _lines(samples: Samples) -> list[float]:
+    """Return the carriers' frequencies in turns a sample, the strongest first."""
+    count = len(samples) // _SPECTRUM
+    if count < 1 / _PERSISTS:
+        return []
+    pieces = samples[: count * _SPECTRUM].reshape(count, _SPECTRUM)
+    spectra = np.fft.fft(pieces * np.hanning(_SPECTRUM).astype(np.float32), axis=1)
+    powers = spectra.real**2 + spectra.imag**2
+    place = int(_PERSISTS * count)
+    steady = np.partition(np.ascontiguousarray(powers.T), place, axis=1)[:, place]
+    floor = np.median(powers[::4])
+    peak = (steady >= np.roll(steady, 1)) & (steady > np.roll(steady, -1))
+    high = np.flatnonzero(peak & (steady > LINE_RATIO * floor))
+    around = (high[:, np.newaxis] + np.arange(-_NEIGHBOURS, _NEIGHBOURS + 1)) % _SPECTRUM
+    found = high[steady[high] > LINE_RATIO * np.median(steady[around], axis=1)]
+    strongest = found[np.argsort(-steady[found], kind="stable")[:MAX_LINES]]
+    return [float(place) for place in np.fft.fftfreq(_SPECTRUM)[strongest]]
+
+
+def _refined(samples: Samples, index: npt.NDArray[np.intp], turns: float) -> float:
+    """Return a carrier's frequency to a few hertz, by how it turns from piece to piece."""
+    still = samples * np.exp(-2j * np.pi * ((index * turns) % 1.0))
+    count = len(still) // _PIECE
+    pieces = still[: count * _PIECE].reshape(count, _PIECE).sum(axis=1)
+    return turns + float(np.angle(np.vdot(pieces[:-1], pieces[1:]))) / (2 * np.pi * _PIECE)
+
+
+def _followed(still: npt.NDArray[np.complexfloating]) -> npt.NDArray[np.complex128]:
+    """Return the mean over 8 ms around each sample, over less at the ends."""
+    running = np.concatenate([[0], np.cumsum(still, dtype=np.complex128)])
+    index = np.arange(len(still))
+    begin = np.maximum(index - _FOLLOWED // 2, 0)
+    end = np.minimum(index + _FOLLOWED // 2, len(still))
+    mean: npt.NDArray[np.complex128] = (running[end] - running[begin]) / (end - begin)
+    return mean
