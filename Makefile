@@ -6,9 +6,12 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 
 # Debian's packages that the tests start or call: a broker and a C compiler.
-TEST_PACKAGES := mosquitto:mosquitto gcc:gcc libc6-dev:/usr/include/stdio.h openssl:openssl gpsd:gpsd chrony:chronyd rtl-433:rtl_433 postgresql:/usr/lib/postgresql
+TEST_PACKAGES := mosquitto:mosquitto gcc:gcc libc6-dev:/usr/include/stdio.h openssl:openssl gpsd:gpsd chrony:chronyd rtl-433:rtl_433 postgresql:/usr/lib/postgresql chromium:chromium
 
-.PHONY: setup demo test check soak fuzz bench clean
+# What the test of the package needs besides: it makes a clean Debian.
+DEB_PACKAGES := mosquitto:mosquitto debootstrap:debootstrap dpkg:dpkg-deb mount:mount util-linux:unshare
+
+.PHONY: setup demo test test-deb check soak fuzz bench deb clean
 
 setup: $(SETUP)
 
@@ -24,7 +27,11 @@ demo: setup
 
 test: setup
 	deploy/ensure-packages $(TEST_PACKAGES)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
+
+test-deb: setup
+	deploy/ensure-packages $(DEB_PACKAGES)
+	$(BIN)/pytest -m deb tests/deploy
 
 check: setup
 	$(BIN)/ruff format --check .
@@ -44,6 +51,10 @@ fuzz: setup
 bench: setup
 	deploy/ensure-packages $(TEST_PACKAGES)
 	for each in tests/benchmarks/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+
+# The Debian package, in dist/: for this machine, or  make deb ARCH=arm64 SUITE=trixie
+deb: setup
+	$(BIN)/python deploy/debian/build_deb.py $(if $(ARCH),--arch $(ARCH)) $(if $(SUITE),--suite $(SUITE))
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

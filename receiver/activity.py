@@ -3,9 +3,14 @@
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from receiver.arrivals import ActivityRow
+from receiver.limits import ANTENNAS_TOLD
 from receiver.links.intake import LinkStatus
+
+OTHER: Final = "other"
+"""A link's antennas beyond `ANTENNAS_TOLD`, together: garbled or hostile lines may name any."""
 
 _HOUR_S = 3600
 
@@ -41,9 +46,10 @@ class LinkActivity:
     def of(self, antenna: str | None) -> AntennaActivity:
         """Return the counts of one antenna."""
         known = self.antennas.get(antenna or "")
-        if known is None:
-            known = self.antennas[antenna or ""] = AntennaActivity()
-        return known
+        if known is not None:
+            return known
+        is_told = len(self.antennas) < ANTENNAS_TOLD
+        return self.antennas.setdefault(antenna or "" if is_told else OTHER, AntennaActivity())
 
     def add_listening(self) -> None:
         """Add the seconds that the link listened since last time to each of its antennas.

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from protocols.gpsd import DECODER as GPSD_DECODER
-from protocols.records import GpsFix
+from protocols.records import GpsFix, Record
 from receiver import payload_codecs
 from receiver.activity import Activity, LinkActivity
 from receiver.arrivals import Source
@@ -23,6 +23,8 @@ from receiver.coded_ids.tag_lists import TagListError, canonical, read_known_tag
 from receiver.config import ConfigError
 from receiver.connecting import connect
 from receiver.decode_watch import DecodeWatch, LinkTotals
+from receiver.health.gather import Watched
+from receiver.health.watch import HealthWatch
 from receiver.limits import (
     ACTIVITY_INTERVAL_S,
     DRAIN_S,
@@ -45,6 +47,8 @@ from receiver.supervision.links import RunsForEver, Supervision
 from receiver.supervision.notify import Notifier
 from receiver.supervision.progress import Progress
 from receiver.supervision.reload import taken_over
+from receiver.web.door import Door
+from receiver.web.parts import StationParts
 from receiver.whereabouts import GPSD_LINK, STATION_LINK
 
 log = structlog.get_logger()
@@ -69,8 +73,9 @@ class Daemon:
         clock: Clock | None = None,
         load: Callable[[], Settings] | None = None,
         notifier: Notifier | None = None,
+        configuration: Path | None = None,
     ) -> None:
-        """`load` reads the configuration again, for SIGHUP; `notifier` tells systemd."""
+        """`load` reads the `configuration` again, for SIGHUP; `notifier` tells systemd."""
         self.settings = settings
         self.clock = clock or Clock()
         self.notifier = notifier or Notifier()
@@ -111,6 +116,23 @@ class Daemon:
         self._position_stated_at_s = 0.0
         self._minute = Minute(self.pipeline.heard)
         self._standstill: str | None = None
+        self.health = HealthWatch(
+            settings,
+            Watched(
+                clock=self.clock,
+                pipeline=self.pipeline,
+                writer=self.writer,
+                activity=self.activity,
+                supervision=self.supervision,
+                decode_watch=self.decode_watch,
+                clock_watch=self.clock_watch,
+                sinks=lambda: self.uploads.statuses,
+                standstill=lambda: self._standstill,
+                keep=self._keep_own,
+                alarms_are=self.uploads.alarms_are,
+            ),
+        )
+        self.door = Door(self._parts_of_the_page(configuration))
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
 
@@ -162,6 +184,7 @@ class Daemon:
         await self.coded_ids.change(self.settings.tags.coded_ids)
         await self.supervision.change(self.settings.links)
         await self.clock_watch.change(self.settings.clock)
+        await self.door.open()
         watches = [self._keep_activity, self._summarise, self._look_after, self._reload_when_asked]
         if self.uploads.statuses:
             watches.append(self.uploads.run)
@@ -172,7 +195,12 @@ class Daemon:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(self.supervision.stop(), self.clock_watch.stop())
+        await asyncio.gather(
+            self.supervision.stop(),
+            self.clock_watch.stop(),
+            self.door.close(),
+            self.health.stop(),
+        )
         self.coded_ids.finish()
         self.pipeline.flush(with_activity=True)
         lost = await self.writer.stop(DRAIN_S)
@@ -188,7 +216,13 @@ class Daemon:
         self.stop()
 
     def _link(self, settings: Link, status: LinkStatus) -> RunsForEver:
-        return connect(settings, status, self.pipeline, self.settings.station.id)
+        return connect(
+            settings,
+            status,
+            self.pipeline,
+            self.settings.station.id,
+            known_tags=lambda: _known_tags(self.settings.tags),
+        )
 
     async def _reload_when_asked(self) -> None:
         while True:
@@ -226,6 +260,8 @@ class Daemon:
         for name in set(changes.stopped) - set(changes.started):
             self.activity.end(name)
         await self.clock_watch.change(self.settings.clock)
+        self.health.change(self.settings)
+        await self.door.change()
         log.info(
             "configuration read again",
             links_kept=",".join(changes.kept),
@@ -248,8 +284,21 @@ class Daemon:
     def _keep_gpsd_fix(self, fix: GpsFix) -> None:
         self._keep_own(fix, Source(link=GPSD_LINK, decoder=GPSD_DECODER))
 
-    def _keep_own(self, fix: GpsFix, source: Source) -> None:
-        self.pipeline.take([fix], source, self.clock.stamp(), self._own_activity)
+    def _keep_own(self, record: Record, source: Source) -> None:
+        self.pipeline.take([record], source, self.clock.stamp(), self._own_activity)
+
+    def _parts_of_the_page(self, configuration: Path | None) -> StationParts:
+        return StationParts(
+            settings=lambda: self.settings,
+            snapshot=self.health.snapshot,
+            live=self.pipeline.live,
+            names=lambda: self.health.names.names,
+            known=lambda: self.health.names.known,
+            keep=self._keep_own,
+            boot=self.clock.boot,
+            reload=self.reload if self._load else None,
+            configuration=configuration,
+        )
 
     async def _look_after(self) -> None:
         """Look at clock, radios and progress; tell systemd."""
@@ -278,6 +327,7 @@ class Daemon:
         if now_s - self._position_stated_at_s >= POSITION_STATED_EVERY_S:
             self._state_position()
         self._tell_progress(now_s)
+        self.health.look(now_s)
         self.notifier.status(self.status_line())
 
     def _look_at_decoding(self) -> None:
@@ -317,6 +367,7 @@ class Daemon:
         ]
         alarms = (*self.supervision.alarms, *self.decode_watch.alarms)
         parts += [f"ALARM {alarm}" for alarm in alarms]
+        parts += [f"ALARM {alarm.words}" for alarm in self.health.alarms.not_told_elsewhere]
         if self._standstill:
             parts.append(f"STANDSTILL {self._standstill}")
         return "; ".join(filter(None, parts))

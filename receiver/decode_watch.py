@@ -48,6 +48,11 @@ class DecodeWatch:
         self._links: dict[str, _Link] = {}
 
     @property
+    def failing(self) -> frozenset[str]:
+        """The links that fail."""
+        return frozenset(name for name, link in self._links.items() if link.fails)
+
+    @property
     def alarms(self) -> list[str]:
         """The links that fail, for a technician."""
         return [

@@ -294,6 +294,10 @@ ANTENNAS_SEARCHED: Final = 64
 """Antennas whose pulses are searched for coded IDs; no station has more than 16, yet garbled lines
 may name any port. Each holds up to 1000 lone bursts of 2 kB and a second of pulses: 3 MB."""
 
+LIVE_PLACES: Final = 256
+"""Antennas of which the newest detection is kept for eyes: no station has as many, yet garbled
+lines may name any. 600 bytes each; beyond it they are learnt anew."""
+
 LIVE_DETECTIONS_KEPT: Final = 1_000
 """Newest detections kept for eyes: about 600 bytes each with their packet, so 0.6 MB. Twelve
 saturated radios fill it in a quarter of a second, a usual site in minutes; a page that looks four
@@ -424,15 +428,15 @@ TAGS_TOLD_PER_ANTENNA: Final = 1_000
 
 HEARD_ROWS_PER_LOOK: Final = 300_000
 """Newest detections looked at each minute: all that twelve saturated radios hear (4,200 a second),
-60 ms of a thread on a PC."""
+0.2 s of a thread on a PC. A usual site's 300 take nothing."""
 
 BEACON_ROWS_PER_STEP: Final = 50_000
 BEACON_ROWS_LOOKED_BACK: Final = 1_000_000
-"""Detections searched for a beacon once after a start: 0.15 s of a thread on a PC, some 3 s on a Pi
-Zero. At a busy site's 5 rows a second they reach back for two days."""
+"""Detections searched for a beacon once after a start, the newest first: 0.3 s of a thread on a PC,
+some 5 s on a Pi Zero. At a busy site's 5 rows a second they reach back for two days."""
 
 EVENTS_LOOKED_BACK: Final = 200_000
-"""Events searched once after a start for what the station noted of itself: 10 ms on a PC. With six
+"""Events searched once after a start for what the station noted of itself: 0.1 s on a PC. With six
 radios that report every minute they reach back for three weeks."""
 
 TAG_NAMES: Final = 20_000

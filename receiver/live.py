@@ -5,14 +5,14 @@ waits for a reader, and a reader that was away too long misses what the ring no 
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 import msgspec
 
 from protocols.records import Detection
 from receiver.arrivals import Arrival
-from receiver.limits import LIVE_DETECTIONS_KEPT, TAGS_REMEMBERED
+from receiver.limits import LIVE_DETECTIONS_KEPT, LIVE_PLACES, TAGS_REMEMBERED
 from receiver.store.queries import iso_utc
 
 
@@ -61,6 +61,8 @@ class LiveRing:
         self._last_mono_ns: dict[tuple[str, str | None, str], int] = {}
         self.newest: dict[tuple[str, str | None], Heard] = {}
         """By link and antenna; those of relays are the antenna's that heard the relay."""
+        self.listeners: set[Callable[[], None]] = set()
+        """Called at each detection; all they do is to note that there is something new."""
 
     def heard(self, arrival: Arrival) -> None:
         """Take a detection; other records are passed over."""
@@ -77,7 +79,11 @@ class LiveRing:
         self.count += 1
         heard = Heard(self.count, arrival, None if before is None else (mono_ns - before) / 1e9)
         self._ring.append(heard)
+        if len(self.newest) >= LIVE_PLACES and (source.link, antenna) not in self.newest:
+            self.newest.clear()
         self.newest[source.link, antenna] = heard
+        for listener in self.listeners:
+            listener()
 
     def since(self, number: int) -> Iterator[Heard]:
         """Yield what came after that number, oldest first, as far as it is still kept."""
@@ -99,7 +105,8 @@ def told(heard: Heard, names: Mapping[str, str], known: frozenset[str]) -> LiveD
         protocol=detection.protocol,
         tag_id=tag_id,
         tag_name=names.get(tag_id),
-        is_known=tag_id in known or tag_id in names,
+        # The search for coded IDs finds listed tags only.
+        is_known=tag_id in known or tag_id in names or detection.protocol == "coded-id",
         integrity=detection.integrity,
         id_legal=detection.id_legal,
         rssi_dbm=detection.rssi_dbm,

@@ -13,6 +13,8 @@ from typing import Literal, TextIO, TypeAlias
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from receiver import log_ring
+
 LogFormat: TypeAlias = Literal["auto", "pretty", "journal", "json"]
 
 _JOURNAL_PRIORITY: Mapping[str, int] = {
@@ -45,6 +47,7 @@ def configure(log_format: LogFormat, level: str, stream: TextIO = sys.stderr) ->
         structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%SZ", utc=True),
         structlog.processors.format_exc_info,
         printable,
+        log_ring.KEPT.keep,
     ]
     if log_format == "journal":
         shared[1] = _remember_level

@@ -43,14 +43,22 @@ class Burst(NamedTuple):
 
 
 def fsk_samples(
-    packet: bytes, *, offset_hz: float = 0.0, rate_hz: int = RATE_HZ, bit_rate: float = BIT_RATE
+    packet: bytes,
+    *,
+    offset_hz: float = 0.0,
+    rate_hz: int = RATE_HZ,
+    bit_rate: float = BIT_RATE,
+    deviation_hz: float = DEVIATION_HZ,
 ) -> Samples:
     """Return a whole transmission, preamble and sync word before the packet, amplitude 1."""
     bits = np.unpackbits(np.frombuffer(PREAMBLE + SYNC_WORD + packet, dtype=np.uint8))
     count = round(len(bits) * rate_hz / bit_rate)
-    bit_at = np.minimum((np.arange(count) * bit_rate / rate_hz).astype(np.int64), len(bits) - 1)
-    hertz = np.where(bits[bit_at] == 1, DEVIATION_HZ, -DEVIATION_HZ) + offset_hz
-    phase = 2 * np.pi * np.cumsum(hertz) / rate_hz
+    # Bits end between samples too: what counts is the time spent at each tone so far.
+    place = np.arange(1, count + 1) * bit_rate / rate_hz
+    bit_at = np.minimum(place.astype(np.int64), len(bits) - 1)
+    signs = np.where(bits == 1, 1.0, -1.0)
+    swing = np.concatenate([[0.0], np.cumsum(signs)])[bit_at] + (place - bit_at) * signs[bit_at]
+    phase = 2 * np.pi * (deviation_hz * swing / bit_rate + offset_hz * place / bit_rate)
     samples: Samples = np.exp(1j * phase).astype(np.complex64)
     return samples
 

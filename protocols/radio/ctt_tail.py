@@ -51,10 +51,14 @@ def long_packet(samples: Samples, rate_hz: float, short: Waveform, packet: bytes
     for one, zero in pairs:
         soft.append(((one - zero) * phase.conjugate()).real / (abs(phase) + _SMALL))
         phase = phase * _MEMORY + (one if soft[-1] > 0 else zero)
-    return _checked(packet, np.array(soft), strength) or packet
+    return checked(packet, np.array(soft), strength) or packet
 
 
-def _checked(packet: bytes, soft: FloatArray, strength: float) -> bytes | None:
+def checked(packet: bytes, soft: FloatArray, strength: float) -> bytes | None:
+    """Return the long packet of a short one and the soft bits behind it; None where it is none.
+
+    `strength` is that of the short packet's bits.
+    """
     form = int(np.packbits(soft[:8] > 0)[0]) >> 4
     if form not in DATA_BYTES_BY_FORMAT:
         return None

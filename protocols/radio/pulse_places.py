@@ -70,6 +70,13 @@ class Mask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         hidden: Flags = overlaps & (powers < skirts * self.power)
         return hidden
 
+    def hides_one(self, other: "Mask", length: int) -> bool:
+        """Say whether another may be nothing but this."""
+        if other.begin >= self.end or other.end <= self.begin:
+            return False
+        one = np.array([other.begin]), np.array([other.frequency]), np.array([other.power])
+        return bool(self.hides(*one, length)[0])
+
 
 class Places:
     """The places of some frames that stand out, strongest first, less those that are hidden."""

@@ -122,6 +122,9 @@ class PulseSearch:
                     continue
                 mask = self._mask_of(fit)
                 if fit.verdict is Verdict.PULSE and self._shape.holds(fit.frequency):
+                    # The fit may have moved to what is left of another pulse.
+                    if any(other.hides_one(mask, self._shape.length) for other in self._masks):
+                        continue
                     noise = float(self._noise.mean[place.column])
                     is_taken_off = fit.power > _STRONG * noise
                     if is_taken_off:

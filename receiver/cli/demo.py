@@ -10,6 +10,7 @@ import click
 from receiver.cli.options import explained
 
 _SECONDS_WITHOUT_A_TERMINAL = 30.0
+_PAGE_ADDRESS = "127.0.0.1"
 
 
 @click.command("demo")
@@ -68,12 +69,30 @@ async def _demo(store: Path, duration_s: float | None, truth: Path | None) -> in
         tree = {
             "station": {"id": "demo"},
             "store": {"path": str(store), "commit_interval": 1.0},
+            "page": {"address": _PAGE_ADDRESS, "port": _free_port()},
             "links": links,
         }
         daemon = Daemon(msgspec.convert(tree, Settings))
         if duration_s is not None:
             asyncio.get_running_loop().call_later(duration_s, daemon.stop)
         return await daemon.run()
+
+
+def _free_port() -> int:
+    """Return the page's usual port, another one where somebody has it."""
+    import socket
+
+    from receiver.watch_settings import PageSettings
+
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for port in (PageSettings().port, 0):
+            try:
+                tried.bind((_PAGE_ADDRESS, port))
+            except OSError:
+                continue
+            return int(tried.getsockname()[1])
+    return 0
 
 
 def _tell(store: Path, *, kept: bool) -> None:

@@ -10,7 +10,10 @@ from receiver.cli.options import explained
 from receiver.cli.station import running_station, station_options, store_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from receiver.health.snapshot import StationSnapshot
+    from receiver.health.store_facts import Day
     from receiver.store.queries import Reader
 
 
@@ -93,7 +96,7 @@ def _status(reader: "Reader", now: "StationSnapshot | None") -> dict[str, Any]:
         "rows": reader.counts(),
         "rows_pruned": reader.rows_pruned(),
         "last_heard": reader.last_heard(),
-        "last_24_hours": _hours(facts.hours, now_ns // 10**9),
+        "last_24_hours": _hours(facts.days),
         "sinks": sink_backlogs(reader),
         "radios": reader.radios(),
         "unknown_frames": reader.unknown_frames(),
@@ -102,20 +105,15 @@ def _status(reader: "Reader", now: "StationSnapshot | None") -> dict[str, Any]:
     }
 
 
-def _hours(hours: Any, now_utc_s: int) -> list[dict[str, Any]]:  # noqa: ANN401  Its module is imported late.
+def _hours(days: "Mapping[tuple[str, str], Day]") -> list[dict[str, Any]]:
     """Return for each antenna the detections and the part listened of the last 24 hours."""
-    current = now_utc_s // 3600 * 3600
-    begins = range(current - 23 * 3600, current + 1, 3600)
     return [
         {
             "link": link,
             "antenna": antenna or None,
-            "detections": [by_hour[at].detections if at in by_hour else 0 for at in begins],
-            "listening": [
-                round(min(1.0, by_hour[at].listening_s / 3600), 3) if at in by_hour else 0.0
-                for at in begins
-            ],
+            "detections": list(day.detections),
+            "listening": list(day.listening),
         }
-        for (link, antenna), by_hour in sorted(hours.items())
+        for (link, antenna), day in sorted(days.items())
         if link != "station"
     ]

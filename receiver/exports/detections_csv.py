@@ -1,7 +1,8 @@
 """`csv`: every key of every detection, `detections.csv`. Needs no metadata."""
 
 import csv
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from receiver.exports.cells import cell
 from receiver.exports.request import Report, Request
@@ -31,6 +32,15 @@ _NEVER_TEXT: Final = frozenset(
 _CHECKED: Final = tuple(place for place, key in enumerate(DETECTION_KEYS) if key not in _NEVER_TEXT)
 
 
+def cells(row: Mapping[str, Any]) -> list[object]:
+    """Return a detection as a line of the file has it: no text in it is run by a spreadsheet."""
+    told = [row[key] for key in DETECTION_KEYS]
+    for place in _CHECKED:
+        if told[place] is not None:
+            told[place] = cell(told[place])
+    return told
+
+
 def missing(_: Request) -> list[str]:
     """Return nothing: rows are written as they are."""
     return []
@@ -43,10 +53,6 @@ def write(request: Request, staging: Staging) -> Report:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(DETECTION_KEYS)
         for row in request.detections(report):
-            cells = [row[key] for key in DETECTION_KEYS]
-            for place in _CHECKED:
-                if cells[place] is not None:
-                    cells[place] = cell(cells[place])
-            writer.writerow(cells)
+            writer.writerow(cells(row))
             report.rows["detections"] += 1
     return report

@@ -53,6 +53,8 @@ class LinkSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Since the start."""
     unknown_frames: int = 0
     """Since the start."""
+    rejects: dict[str, int] = {}
+    """Frames and rows that came to nothing since the start, by reason."""
 
 
 class ClockSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,14 +126,16 @@ class HostSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     disk_written_bytes: int | None = None
     """By everything on the store's disk, since the computer started."""
     disk_wear_percent: float | None = None
-    """Of its life, where the card tells."""
+    """At most so much of its life, where the card tells: eMMC does, SD cards do not."""
+    disk_end_of_life: str | None = None
+    """`normal`, `warning` or `urgent`, by the card's spare blocks."""
 
 
 class AlarmSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One alarm that is on."""
 
     alarm: str
-    """`radio-silent`, `beacon-missing`, `clock-lost`, `disk-low`, `backlog-growing`,
+    """`radio-silent`, `beacon-missing`, `clock-lost`, `disk-low`, `disk-full`, `backlog-growing`,
     `undervoltage`, `unknown-frames-rising`, `unreadable-link`, `store-failing`, `standstill`."""
     subject: str
     """Link, beacon, sink or disk that it is about; empty where it is the station."""
@@ -139,6 +143,12 @@ class AlarmSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     do: str
     """What a technician does about it."""
+
+    @property
+    def words(self) -> str:
+        """The alarm in a line, without the advice."""
+        about = " ".join(filter(None, (self.alarm, self.subject)))
+        return f"{about}: {self.message}"
 
 
 class StationSnapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,9 @@
 """What a sink promises, and how a far end fails."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
+from receiver.health.snapshot import AlarmSnapshot
 from receiver.sinks.batches import Batch
 
 
@@ -56,4 +58,13 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Let go of the far end."""
+        ...
+
+
+@runtime_checkable
+class TellsAlarms(Protocol):
+    """A sink whose far end shows how the station is."""
+
+    def alarms_are(self, alarms: Sequence[AlarmSnapshot]) -> None:
+        """Take which alarms are on now; they are told as soon as that can be."""
         ...

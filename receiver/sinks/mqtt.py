@@ -4,7 +4,8 @@
     stopover/STATION/acks      a collector's answer, QoS 1: {"batch": NAME, "state": …}
                                `stored` after its commit; `refused` with `reason`: never send it as
                                it is; `unavailable` with `reason` and `retry_after_s`: later
-    stopover/STATION/status    retained: {"state": "online", …}; the last will says "offline"
+    stopover/STATION/status    retained: {"state": "online", "alarms": […], …}, told anew at every
+                               change of the alarms; the last will says "offline"
     stopover/STATION/live      with `live = true`: each detection at once, QoS 0, for eyes only
 
 What the broker itself confirms (PUBACK) is no acknowledgement: a killed broker keeps nothing of it.
@@ -16,7 +17,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -25,16 +26,20 @@ import msgspec
 from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.client import MQTTMessage
 
+from receiver.health.snapshot import AlarmSnapshot
 from receiver.limits import (
     LIVE_ROWS_PER_LOOK,
     MQTT_SINK_KEEPALIVE_S,
     SINK_CONFIRM_S,
+    SINK_RETRY_FIRST_S,
+    SINK_RETRY_LONGEST_S,
     STATUS_EVERY_S,
 )
 from receiver.links import broker
+from receiver.links.backoff import Backoff
 from receiver.sink_settings import MqttSink as MqttSettings
 from receiver.sinks import outbox
-from receiver.sinks.batches import Batch
+from receiver.sinks.batches import Batch, Header
 from receiver.sinks.far_end import BatchRefusedError, FarEndError
 
 _QOS: Final = 1
@@ -79,7 +84,12 @@ class MqttSink:
         self._utc_s = utc_s
         self._client: aiomqtt.Client | None = None
         self._answers: dict[str, asyncio.Future[Answer]] = {}
+        self._connecting = asyncio.Lock()
         self._status_at_s = 0.0
+        self._batch: Header | None = None
+        """Of the last one that was acknowledged."""
+        self._alarms: tuple[AlarmSnapshot, ...] | None = None
+        self._alarms_changed = asyncio.Event()
         self.answers_unasked = 0
         """Answers about batches that nobody waits for: late ones, and repetitions."""
 
@@ -107,7 +117,10 @@ class MqttSink:
                 "is a `stopover collect` running there, and may this station read its acks?",
             )
         self._judge(answered.result())
-        await self._tell_status(client, batch)
+        self._batch = batch.header
+        if abs(self._utc_s() - self._status_at_s) >= STATUS_EVERY_S:
+            with contextlib.suppress(aiomqtt.MqttError):  # The next batch meets the same fault.
+                await self._tell_status(client)
 
     async def close(self) -> None:
         """Say goodbye and disconnect."""
@@ -120,6 +133,35 @@ class MqttSink:
                     self._topic("status"), _OFFLINE, qos=_QOS, retain=True, timeout=1.0
                 )
         await broker.disconnect(client)
+
+    def alarms_are(self, alarms: Sequence[AlarmSnapshot]) -> None:
+        """Tell which alarms are on, in the retained status."""
+        is_news = tuple(alarms) != (self._alarms or ())
+        self._alarms = tuple(alarms)
+        if is_news:
+            self._alarms_changed.set()
+
+    async def feed(self, store: Path) -> None:
+        """Tell alarms, and what is heard where the owner wants that; runs until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tell_alarms())
+            if self._settings.live:
+                tasks.create_task(self.live(store))
+
+    async def _tell_alarms(self) -> None:
+        """Tell each change of the alarms at once, and again until the broker has it."""
+        backoff = Backoff(first_s=SINK_RETRY_FIRST_S, longest_s=SINK_RETRY_LONGEST_S)
+        while True:
+            await self._alarms_changed.wait()
+            self._alarms_changed.clear()
+            backoff.works()
+            try:
+                await self._tell_status(await self._connected())
+            except (FarEndError, aiomqtt.MqttError):
+                # The log has it from the runner, as soon as there are rows to send.
+                self._alarms_changed.set()
+                broker.heed_cancellation()
+                await asyncio.sleep(backoff.failed())
 
     async def live(self, store: Path) -> None:
         """Publish what is heard from now on, whenever there is a connection; runs until cancelled.
@@ -144,6 +186,10 @@ class MqttSink:
             await asyncio.sleep(_LIVE_LOOK_S)
 
     async def _connected(self) -> aiomqtt.Client:
+        async with self._connecting:
+            return await self._connect()
+
+    async def _connect(self) -> aiomqtt.Client:
         client = self._client
         if client is not None and client._client.is_connected():  # noqa: SLF001  As above.
             return client
@@ -203,21 +249,20 @@ class MqttSink:
                 retry_after_s=answer.retry_after_s,
             )
 
-    async def _tell_status(self, client: aiomqtt.Client, batch: Batch) -> None:
+    async def _tell_status(self, client: aiomqtt.Client) -> None:
         now_s = self._utc_s()
-        if abs(now_s - self._status_at_s) < STATUS_EVERY_S:
-            return
         self._status_at_s = now_s
-        status = {
-            "state": "online",
-            "store_uuid": batch.header.store_uuid,
-            "acknowledged_seq": batch.header.last_seq,
-            "unix_s": int(now_s),
-        }
-        with contextlib.suppress(aiomqtt.MqttError):  # The next batch meets the same fault.
-            await client.publish(
-                self._topic("status"), msgspec.json.encode(status), qos=_QOS, retain=True
-            )
+        status: dict[str, object] = {"state": "online", "unix_s": int(now_s)}
+        if self._batch is not None:
+            status |= {
+                "store_uuid": self._batch.store_uuid,
+                "acknowledged_seq": self._batch.last_seq,
+            }
+        if self._alarms is not None:
+            status["alarms"] = self._alarms
+        await client.publish(
+            self._topic("status"), msgspec.json.encode(status), qos=_QOS, retain=True
+        )
 
     def _topic(self, last: str) -> str:
         return f"stopover/{self._station_id}/{last}"

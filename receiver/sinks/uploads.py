@@ -11,10 +11,11 @@ from typing import TypeAlias
 
 import structlog
 
+from receiver.health.snapshot import AlarmSnapshot
 from receiver.links.backoff import Backoff
 from receiver.sink_settings import FolderSink, HttpSink, MqttSink
 from receiver.sink_settings import Sink as SinkSettings
-from receiver.sinks.far_end import Sink
+from receiver.sinks.far_end import Sink, TellsAlarms
 from receiver.sinks.runner import SinkRunner
 from receiver.sinks.state import SinkStatus
 from receiver.store.database import Store
@@ -24,7 +25,7 @@ from receiver.store.outbox import SinkNote
 log = structlog.get_logger()
 
 Feed: TypeAlias = Callable[[Path], Awaitable[None]]
-"""Publishes what is heard from a store, until cancelled."""
+"""Publishes what is heard from a store, and what else is told besides, until cancelled."""
 
 _FAULT_PAUSE_S = 60.0
 _LOCKED_PAUSE_S = 60.0
@@ -51,15 +52,23 @@ class Uploads:
     ) -> None:
         self._store = store
         self._kept: list[tuple[SinkRunner, Feed | None]] = []
+        self._tell_alarms: list[Callable[[Sequence[AlarmSnapshot]], None]] = []
         for settings in sinks:
             sink, feed = made(settings, store, station_id)
             runner = SinkRunner(sink, settings, store, note, backoff=backoff())
             self._kept.append((runner, feed))
+            if isinstance(sink, TellsAlarms):
+                self._tell_alarms.append(sink.alarms_are)
 
     @property
     def statuses(self) -> list[SinkStatus]:
         """How each sink is, in the order of the configuration."""
         return [runner.status for runner, _ in self._kept]
+
+    def alarms_are(self, alarms: Sequence[AlarmSnapshot]) -> None:
+        """Tell the far ends that take a status which alarms are on."""
+        for tell in self._tell_alarms:
+            tell(alarms)
 
     async def run(self) -> None:
         """Run until cancelled; a fault in one sink never reaches another."""
@@ -102,7 +111,7 @@ def made(settings: SinkSettings, store: Path, station_id: str) -> tuple[Sink, Fe
         from receiver.sinks.mqtt import MqttSink as Mqtt  # noqa: PLC0415  Same.
 
         mqtt = Mqtt(settings, station_id)
-        return mqtt, mqtt.live if settings.live else None
+        return mqtt, mqtt.feed
     if isinstance(settings, FolderSink):
         from receiver.sinks.folder import FolderSink as Folder  # noqa: PLC0415  Same.
 

@@ -27,6 +27,10 @@ from receiver.whereabouts import StoredFix, Whereabouts
 _FIRST_RELAY_S = dt.datetime(2018, 1, 1, tzinfo=dt.UTC).timestamp()
 _DAY_S = 86_400
 _GOOD_CLOCKS = frozenset(("pps", "gps", "ntp"))
+_NOT_PERMITTED = frozenset(
+    ("SQLITE_READONLY_DIRECTORY", "SQLITE_READONLY_CANTINIT", "SQLITE_READONLY")
+)
+"""SQLite must make a file beside a store in WAL mode that nobody has open, also to read it."""
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  Text of UTC is made from it, and quickly.
 
 DETECTION_KEYS = (
@@ -94,6 +98,11 @@ class Reader:
             self.connection.row_factory = sqlite3.Row
             row = self.connection.execute("SELECT station_id, store_uuid FROM station").fetchone()
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorname", "") in _NOT_PERMITTED:
+                raise StoreError(
+                    f"{path}: you may not open it while the station is stopped ({error}); use sudo,"
+                    " or start the station"
+                ) from error
             raise StoreError(f"{path}: is no store of stopover: {error}") from error
         self.station_id: str = row["station_id"] if row else "unnamed"
         self.store_uuid: str = row["store_uuid"] if row else ""

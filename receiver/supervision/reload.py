@@ -5,7 +5,7 @@ import msgspec
 from receiver.settings import Settings
 
 _LIVE_SECTIONS = frozenset(
-    {"station", "store", "log", "clock", "tags", "links", "alarms", "antennas", "beacons"}
+    {"station", "store", "log", "clock", "tags", "page", "links", "alarms", "antennas", "beacons"}
 )
 _FIXED_KEYS = (("station", "id"), ("store", "path"), ("tags", "known"), ("tags", "known_file"))
 """They name the rows of the open store and the store itself; runs are judged by one list of known

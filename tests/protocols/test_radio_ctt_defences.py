@@ -6,19 +6,14 @@ import pytest
 
 np = pytest.importorskip("numpy", reason="numpy is not installed: pip install 'stopover[sdr]'")
 
-from protocols.ctt.packet import build_packet, id_from_number  # noqa: E402  Below the check.
-from protocols.radio.ctt_ear import CttEar  # noqa: E402
-from protocols.radio.heard_packet import HeardPacket  # noqa: E402
+from radio_air import OnAir, air, found, hear  # noqa: E402  Below the check for numpy.
+
+from protocols.ctt.packet import build_packet, id_from_number  # noqa: E402
 from protocols.radio.interference import blanked, without_lines  # noqa: E402
 from protocols.radio.samples import Samples, complex_samples  # noqa: E402
 from simulator.iq import NOISE_RMS, RATE_HZ, Burst, IqTape, encoded, fsk_samples  # noqa: E402
 
 COUNT = 24
-
-
-def hear(samples: Samples) -> list[HeardPacket]:
-    ear = CttEar(RATE_HZ)
-    return ear.feed(samples) + ear.finish()
 
 
 def in_eight_bits(samples: Samples) -> Samples:
@@ -60,6 +55,25 @@ def test_of_two_packets_that_overlap_both_are_heard(levels_db: tuple[float, ...]
     assert len(heard & set(stronger)) >= 22
     assert len(heard & set(weaker)) >= 20
     assert len(heard - set(stronger) - set(weaker)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("stronger", "its_offset_hz", "weaker", "offset_hz", "at"),
+    [
+        ("7FB34B4B", 490, "ADD22A66", -13, 4408),
+        ("1E1EFF7F", -2104, "B32D3387", -622, 4548),
+        ("FFE63400", 2206, "2D99CB87", 1922, 4428),
+    ],
+)
+def test_an_id_that_was_decided_beneath_another_packet_is_decided_again_without_it(
+    stronger: str, its_offset_hz: int, weaker: str, offset_hz: int, at: int
+) -> None:
+    """At the first look, while the stronger is not yet known, the weaker's id comes out wrong."""
+    sent = [
+        OnAir(5000, build_packet(stronger), 14, its_offset_hz),
+        OnAir(at, build_packet(weaker), 8, offset_hz),
+    ]
+    assert found(sent, hear(air(sent, 0.05))) == 2
 
 
 def test_of_three_packets_that_overlap_most_are_heard() -> None:

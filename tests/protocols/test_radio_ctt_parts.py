@@ -10,16 +10,20 @@ from hypothesis import strategies as st
 
 np = pytest.importorskip("numpy", reason="numpy is not installed: pip install 'stopover[sdr]'")
 
+from protocols.ctt.extended import build_extended_packet  # noqa: E402  Below the check.
 from protocols.ctt.packet import build_packet, id_from_number  # noqa: E402  Below the check.
 from protocols.errors import EncodeError  # noqa: E402
 from protocols.radio.bit_sums import bit_sums  # noqa: E402
 from protocols.radio.channel import Channel  # noqa: E402
+from protocols.radio.ctt_candidates import candidates  # noqa: E402
 from protocols.radio.ctt_ids import (  # noqa: E402
     VERIFIED_SCORE,
     Decision,
     IdDecider,
     known_score,
 )
+from protocols.radio.ctt_tail import checked  # noqa: E402
+from protocols.radio.fsk_front import ToneFilters  # noqa: E402
 from protocols.radio.samples import (  # noqa: E402
     BYTES_PER_SAMPLE,
     SampleBytes,
@@ -69,6 +73,17 @@ def test_what_the_simulator_writes_is_read_back() -> None:
     samples = 0.7 * fsk_samples(build_packet("78664C33"))
     assert np.abs(complex_samples(encoded(samples, "cf32"), "cf32") - samples).max() == 0
     assert np.abs(complex_samples(encoded(samples, "cu8"), "cu8") - samples).max() < 0.006
+
+
+@pytest.mark.parametrize("rate_hz", [200_000, 240_000, 250_000, 300_000])
+def test_a_packet_is_one_sum_of_all_known_bits_at_rates_that_part_a_bit_too(rate_hz: int) -> None:
+    filters = ToneFilters(rate_hz, (0.0,))
+    samples = np.zeros(3000, dtype=np.complex64)
+    packet = fsk_samples(build_packet("78664C33"), rate_hz=rate_hz)
+    samples[700 : 700 + len(packet)] = packet
+    places = candidates(filters, filters.soft_bits(samples), 3000)
+    assert places.coherences[0] > 0.99
+    assert places.starts[0] == pytest.approx(699 + 8 * rate_hz / 25_000, abs=0.2)
 
 
 def decide(samples: Samples, decider: IdDecider | None = None) -> Decision | None:
@@ -165,6 +180,20 @@ def test_a_channel_is_the_same_however_its_samples_are_cut(cuts: list[int]) -> N
     hertz = np.angle(whole[1:] * whole[:-1].conj()) * channel.rate_hz / (2 * np.pi)
     assert hertz == pytest.approx(np.full(len(hertz), 10_000), abs=1)
     assert np.abs(whole) == pytest.approx(np.ones(len(whole)), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("level", "turned", "counts"),
+    [(1.0, 0, True), (1.0, 2, True), (1.0, 3, False), (0.5, 0, False)],
+)
+def test_a_tail_counts_where_it_is_strong_and_its_checksum_right_but_for_two_weak_bits(
+    level: float, turned: int, *, counts: bool
+) -> None:
+    packet = build_extended_packet("78664C33", form=9, payload=b"heron!")
+    bits = np.unpackbits(np.frombuffer(packet[5:], np.uint8)).astype(float)
+    soft = np.concatenate([(2 * bits - 1) * level, np.full(40, 0.1)])
+    soft[20 : 20 + turned] *= -0.1
+    assert checked(packet[:5], soft, 1.0) == (packet if counts else None)
 
 
 def test_what_would_fold_into_the_channel_is_filtered_out() -> None:

@@ -232,6 +232,8 @@ async def test_a_real_process_tells_its_whole_life(
     station.start()
     try:
         await until(lambda: "READY=1" in systemd.told())
+        # Being ready waits for no radio; a port that is opened drops what stood in it.
+        await station.tells(1, "link open")
         radio.say(beep(1))
         await until(lambda: systemd.told().count("WATCHDOG=1") >= 3)
         await until(lambda: any("1 hearing" in line for line in systemd.told()))

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from protocols.records import Detection, RadioInfo
 from receiver import pipeline as pipeline_module
 from receiver.activity import Activity, LinkActivity
+from receiver.arrivals import Arrival, Source, Stamp
 from receiver.clock import Clock
+from receiver.limits import ANTENNAS_TOLD, LIVE_PLACES
 from receiver.links.intake import LinkStatus
+from receiver.live import LiveRing
 from receiver.pipeline import Pipeline
 from receiver.settings import MqttLink, MqttTopic, SerialLink
 from receiver.store.queries import DetectionFilter, Reader
@@ -259,3 +262,23 @@ async def test_a_commit_begins_early_enough_to_be_on_the_disk_within_its_interva
     station.serial().received(BEEP)
     assert 45 < station.pipeline._commit_at - heard_at < 55
     await station.end()
+
+
+def test_lines_that_name_ever_more_radios_do_not_fill_the_memory() -> None:
+    link = LinkActivity(LinkStatus("ch1"), iter(["north"]))
+    for radio in range(10 * ANTENNAS_TOLD):
+        link.of(f"radio {radio}").detections += 1
+    assert len(link.antennas) == ANTENNAS_TOLD + 1
+    assert sum(counts.detections for counts in link.antennas.values()) == 10 * ANTENNAS_TOLD
+
+
+def test_what_is_heard_now_is_kept_of_a_bounded_number_of_antennas() -> None:
+    live = LiveRing(kept=5)
+    stamp = Stamp(0, "ntp", mono_ns=0)
+    for radio in range(2 * LIVE_PLACES + 1):
+        tag = Detection(
+            protocol="ctt-434", tag_id="78664C33", integrity="verified", antenna=f"{radio}"
+        )
+        live.heard(Arrival(tag, Source(link="ch1", decoder="ctt/1"), stamp))
+    assert len(live.newest) <= LIVE_PLACES
+    assert [heard.number for heard in live.since(0)] == list(range(live.count - 4, live.count + 1))

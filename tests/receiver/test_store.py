@@ -1,6 +1,10 @@
 """The store keeps what it was given, all of a batch or nothing, and says what is wrong with it."""
 
+import os
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -401,3 +405,20 @@ def test_a_store_set_aside_keeps_its_bytes_under_another_name(path: Path) -> Non
     assert first.with_name(first.name + "-wal").read_bytes() == b"log"
     assert second.name == "marsh.db.damaged-20260101T000000Z-2"
     assert not path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody with fewer rights")
+def test_who_may_not_open_a_stopped_stations_store_is_told_so() -> None:
+    reads = (
+        "import os, sys; from pathlib import Path; from receiver.store.queries import Reader\n"
+        "os.setuid(65534); Reader(Path(sys.argv[1]))"
+    )
+    # Not in the test's own folder, which nobody else may enter.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "station.db"
+        Store.open(path, station_id="marsh").close()
+        done = subprocess.run(
+            [sys.executable, "-c", reads, path], capture_output=True, text=True, check=False
+        )
+    assert "use sudo, or start the station" in done.stderr

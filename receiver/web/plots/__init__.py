@@ -1,0 +1,1 @@
+"""What the page plots, and the file beside the store that it comes from."""
