@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import re
+import socket
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
@@ -131,6 +132,5 @@ def moment_ns(request: web.Request, name: str) -> int | None:
 
 def is_local(request: web.Request) -> bool:
     """Tell whether a request came over the Unix socket, whose file says who may."""
-    transport = request.transport
-    # Of a Unix socket the kernel tells a path, of TCP an address and a port.
-    return transport is not None and not isinstance(transport.get_extra_info("sockname"), tuple)
+    connection = request.transport.get_extra_info("socket") if request.transport else None
+    return connection is not None and connection.family == socket.AF_UNIX

@@ -2,18 +2,21 @@
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from page_rig import serving
 
 from receiver.web import local_client
+from receiver.web.answers import is_local
 from receiver.web.door import _listening_unix
 from receiver.web.local_client import LocalStation, LocalStationError, connect
 from receiver.web.unix_address import address_of, socket_beside
@@ -126,6 +129,19 @@ async def test_a_refusal_says_what_to_do(tmp_path: Path) -> None:
         rig.page._streams._most = 0
         with pytest.raises(LocalStationError, match="look at this station"):
             await aside(lambda: next(rig.local.live()))
+
+
+@pytest.mark.parametrize("connection", [None, socket.socket])
+def test_a_connection_of_which_nothing_is_known_is_not_local(
+    connection: type[socket.socket] | None,
+) -> None:
+    made = connection() if connection else None
+    extra = {"socket": made, "sockname": None}
+    request = SimpleNamespace(transport=SimpleNamespace(get_extra_info=extra.get))
+    assert not is_local(request)  # type: ignore[arg-type]  # As much of one as is looked at.
+    assert not is_local(SimpleNamespace(transport=None))  # type: ignore[arg-type]  # Same.
+    if made is not None:
+        made.close()
 
 
 def test_no_daemon_is_no_station(tmp_path: Path) -> None:

@@ -505,6 +505,22 @@ def test_on_a_full_disk_plots_make_room_for_detections(
     assert not plots_beside(filled.path).exists()
 
 
+def test_plots_that_are_only_busy_are_kept(filled: Filled) -> None:
+    filled.keep(heard(NOW_S))
+    with plots_of(filled.path) as plots:
+        asked(plots)
+        plots._open().execute("PRAGMA busy_timeout = 0")
+        inode = plots_beside(filled.path).stat().st_ino
+        with contextlib.closing(
+            sqlite3.connect(plots_beside(filled.path), isolation_level=None)
+        ) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(PlotsError, match="busy"):
+                asked(plots)
+        assert sum(asked(plots).detections["north"]) == 1
+        assert plots_beside(filled.path).stat().st_ino == inode
+
+
 def test_counting_is_given_up_when_the_daemon_stops(filled: Filled) -> None:
     filled.keep(*some_weeks(random.Random(3), 300))
     with plots_of(filled.path) as plots:

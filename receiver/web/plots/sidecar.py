@@ -116,8 +116,11 @@ class Plots:
         """Throw the file away for an error; raise where another file would not help."""
         if self._is_stopped:
             raise PlotsStopped from error
+        reason = getattr(error, "sqlite_errorname", "")
+        if reason.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise PlotsError("the store is busy", "ask again") from error
         self._throw_away()
-        if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+        if reason == "SQLITE_FULL":
             raise _no_room() from error
 
     def count_minutes(self, start_s: int, end_s: int) -> bool:
