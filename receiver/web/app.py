@@ -1,6 +1,7 @@
 """The page put together: every route with who may use it, errors as JSON, connections bounded.
 
-Imported on the first connection only: aiohttp and what comes with it take 10 MB and 0.3 s, ten times that on a Pi Zero.
+Imported on the first connection only: aiohttp and what comes with it take 10 MB and 0.3 s, some ten
+times as long on a Pi Zero.
 """
 
 import asyncio
