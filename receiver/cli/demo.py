@@ -11,6 +11,12 @@ from receiver.cli.options import explained
 
 _SECONDS_WITHOUT_A_TERMINAL = 30.0
 _PAGE_ADDRESS = "127.0.0.1"
+_ANTENNAS = [
+    {"name": "north", "bearing_deg": 0, "kind": "yagi"},
+    {"name": "south", "bearing_deg": 180, "kind": "yagi"},
+    {"name": "nodes", "kind": "omni"},
+]
+"""As the radios of the scenario have them, for the page's compass."""
 
 
 @click.command("demo")
@@ -70,6 +76,7 @@ async def _demo(store: Path, duration_s: float | None, truth: Path | None) -> in
             "station": {"id": "demo"},
             "store": {"path": str(store), "commit_interval": 1.0},
             "page": {"address": _PAGE_ADDRESS, "port": _free_port()},
+            "antennas": _ANTENNAS,
             "links": links,
         }
         daemon = Daemon(msgspec.convert(tree, Settings))

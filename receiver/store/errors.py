@@ -13,5 +13,9 @@ class StoreDamagedError(StoreError):
     """The file is no SQLite database, or SQLite says that it is damaged."""
 
 
+class StoreOlderError(StoreError):
+    """An older version of this program wrote the store, and it was not brought up to date."""
+
+
 class StoreNewerError(StoreError):
     """A newer version of this program wrote the store."""

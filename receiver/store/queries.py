@@ -17,9 +17,9 @@ from receiver.confidence import (
     of_detection,
     of_unsorted,
 )
-from receiver.store.errors import StoreError, StoreMissingError
+from receiver.store.errors import StoreError, StoreMissingError, StoreOlderError
 from receiver.store.redecoded import STILL_UNKNOWN, verdicts
-from receiver.store.schema import CLOCK_QUALITIES
+from receiver.store.schema import CLOCK_QUALITIES, VERSIONS
 from receiver.store.true_hours import SampledClock, TrueHours
 from receiver.unknown_shapes import shape
 from receiver.whereabouts import StoredFix, Whereabouts
@@ -31,6 +31,7 @@ _NOT_PERMITTED = frozenset(
     ("SQLITE_READONLY_DIRECTORY", "SQLITE_READONLY_CANTINIT", "SQLITE_READONLY")
 )
 """SQLite must make a file beside a store in WAL mode that nobody has open, also to read it."""
+_VERSIONS_QUERY = "SELECT name FROM _sqlite_migrations WHERE migration_set = 'stopover'"
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  Text of UTC is made from it, and quickly.
 
 DETECTION_KEYS = (
@@ -88,6 +89,7 @@ class Reader:
 
         Raises:
             StoreMissingError: there is none.
+            StoreOlderError: it lacks tables that this version reads.
             StoreError: it cannot be read.
         """
         if not path.exists():
@@ -97,6 +99,7 @@ class Reader:
             self.connection = _read_only(path)
             self.connection.row_factory = sqlite3.Row
             row = self.connection.execute("SELECT station_id, store_uuid FROM station").fetchone()
+            versions = {name for (name,) in self.connection.execute(_VERSIONS_QUERY)}
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorname", "") in _NOT_PERMITTED:
                 raise StoreError(
@@ -104,6 +107,12 @@ class Reader:
                     " or start the station"
                 ) from error
             raise StoreError(f"{path}: is no store of stopover: {error}") from error
+        if not versions >= VERSIONS:
+            self.close()
+            raise StoreOlderError(
+                f"{path}: an older version of stopover wrote this store; bring it up to date with"
+                f" `stopover redecode --db {path}`, or run the station with it"
+            )
         self.station_id: str = row["station_id"] if row else "unnamed"
         self.store_uuid: str = row["store_uuid"] if row else ""
         self._whereabouts: tuple[object, Whereabouts] | None = None

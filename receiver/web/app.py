@@ -84,7 +84,11 @@ class Page:
             client_max_size=PAGE_REQUEST_BYTES, middlewares=[_errors_as_json]
         )
         for route in self.routes:
-            application.router.add_route(route.method, route.path, self._guarded(route))
+            answer = self._guarded(route)
+            application.router.add_route(route.method, route.path, answer)
+            if route.method == "GET" and route.may is May.EVERYBODY:
+                # What asks whether the page is there (`curl -I`, monitors) asks so.
+                application.router.add_route("HEAD", route.path, answer)
         application.on_response_prepare.append(add_headers)
         application.on_shutdown.append(self._end_what_lasts)
         self._runner = web.AppRunner(

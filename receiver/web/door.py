@@ -32,6 +32,7 @@ log = structlog.get_logger()
 _SOCKET_MODE: Final = 0o660
 _BACKLOG: Final = 128
 _ANY: Final = ("", "::", "0.0.0.0")  # noqa: S104  The page is for the network, as configured.
+_ACCEPTING_TURNS: Final = 5
 _UNROUTED: Final = ("192.0.2.1", 9)
 """An address of RFC 5737, to which nothing is sent: asking for the way to it tells our own."""
 
@@ -82,8 +83,7 @@ class Door:
             return
         self._place = (page.address, page.port)
         await self._give_up_trying()
-        for listening in self._tcp:
-            self._stop_listening(listening)
+        await self._stop_listening(*self._tcp)
         self._tcp = []
         self._is_refused = False
         if page.port:
@@ -94,7 +94,7 @@ class Door:
         self._is_closed = True
         await self._give_up_trying()
         await _ended(self._opening)
-        self._stop_listening_everywhere()
+        await self._stop_listening(*self._listening)
         if self._page is not None:
             await self._page.close()
         self._remove_unix()
@@ -105,19 +105,24 @@ class Door:
             self._retry = None
         await _ended(self._retrying)
 
-    def _stop_listening_everywhere(self) -> None:
-        for listening in (*self._tcp, *filter(None, (self._unix,))):
-            self._stop_listening(listening)
-        self._tcp = []
+    @property
+    def _listening(self) -> tuple[socket.socket, ...]:
+        return (*self._tcp, *filter(None, (self._unix,)))
 
-    def _stop_listening(self, listening: socket.socket) -> None:
-        if listening.fileno() < 0:
-            return  # Closed already.
-        asyncio.get_running_loop().remove_reader(listening)
-        server = self._servers.pop(listening, None)
-        if server is not None:
-            server.close()
-        listening.close()
+    async def _stop_listening(self, *sockets: socket.socket) -> None:
+        """Close listening sockets; who has connected already is served."""
+        for listening in sockets:
+            if listening.fileno() >= 0:
+                asyncio.get_running_loop().remove_reader(listening)
+        # A connection that was accepted just now takes some turns of the loop to reach the page;
+        # where its server was closed by then, nobody would close it.
+        for _ in range(_ACCEPTING_TURNS):
+            await asyncio.sleep(0)
+        for listening in sockets:
+            server = self._servers.pop(listening, None)
+            if server is not None:
+                server.close()
+            listening.close()
 
     async def _open_tcp(self) -> None:
         assert self._place is not None  # noqa: S101  `change` has just set it.
@@ -184,7 +189,7 @@ class Door:
             asyncio.get_running_loop().add_reader(listening, self._knocked)
 
     def _knocked(self) -> None:
-        for listening in (*self._tcp, *filter(None, (self._unix,))):
+        for listening in self._listening:
             asyncio.get_running_loop().remove_reader(listening)
         if self._opening is None and not self._is_closed:
             self._opening = asyncio.create_task(self._open_page())
@@ -196,12 +201,14 @@ class Door:
             await page.start()
         except Exception:
             log.exception("page failed by a fault in the program")
-            self._stop_listening_everywhere()  # Refused is better than never answered.
+            # Refused is better than never answered.
+            await self._stop_listening(*self._listening)
+            self._tcp = []
             return
         # What was loaded stays: it need not be walked through whenever garbage is looked for.
         gc.freeze()
         self._page = page
-        for listening in (*self._tcp, *filter(None, (self._unix,))):
+        for listening in self._listening:
             if listening not in self._servers:
                 await self._attend(listening)
 

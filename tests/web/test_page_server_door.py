@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import subprocess
@@ -182,6 +183,20 @@ async def test_two_daemons_of_one_machine_do_not_disturb_each_other(
     assert station is not None
     await second.stop()
     assert await is_answered(url)
+
+
+async def test_a_connection_of_the_last_moment_is_closed_with_the_rest(
+    start: Callable[..., Running],
+) -> None:
+    for _ in range(12):
+        running = start(0)
+        while not socket_beside(running.store).exists():  # noqa: ASYNC110  It announces nothing.
+            await asyncio.sleep(0.001)
+        await asyncio.to_thread(connect, running.store)
+        await running.stop()
+    # A connection that nobody closed complains when it is collected, and fails the test.
+    gc.unfreeze()
+    gc.collect()
 
 
 @pytest.mark.parametrize("has_been_asked", [False, True])
