@@ -5,7 +5,7 @@ decoder and antenna; an `Arrival` is one record with both. What the station note
 samples and activity, travels the same way.
 """
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -30,6 +30,10 @@ class Stamp(msgspec.Struct, frozen=True, gc=False):
     """The kernel's boot id; None for imported rows."""
 
 
+FIRST_RADIO: Final = "0"
+"""As receivers that number their radios from 0 name the first, mostly the only one."""
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where records come from. One value serves all records of a link and decoder."""
 
@@ -37,7 +41,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     decoder: str
     """Name and version of the decoder, `ctt/1`."""
     antenna: str | None = None
-    """The owner's label for a link with one radio."""
+    """The owner's label for a link with one radio, or for the first (`0`) of several."""
     antennas: tuple[tuple[str, str], ...] = ()
     """The owner's labels for the radios of a link with several: (radio as the frame names it,
     label)."""
@@ -48,7 +52,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         """Return the label of the antenna that `radio` (as the frame names it) listens on."""
         if radio is None:
             return self.antenna
-        return dict(self.antennas).get(radio, radio)
+        first = self.antenna if radio == FIRST_RADIO else None
+        return dict(self.antennas).get(radio, first or radio)
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):

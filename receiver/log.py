@@ -4,6 +4,7 @@ Three forms: `pretty` for eyes, `journal` (`<N>key=value`, the priority first as
 and `json`. Code logs with `structlog.get_logger().info("what happened", key=value)`.
 """
 
+import contextlib
 import logging
 import os
 import sys
@@ -56,9 +57,25 @@ def configure(log_format: LogFormat, level: str, stream: TextIO = sys.stderr) ->
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=lambda *_: _Lines(stream),
         cache_logger_on_first_use=False,
     )
+
+
+class _Lines(structlog.WriteLogger):
+    """Writes lines; one that cannot be written is given up, and whoever logs goes on.
+
+    A station hears on when its terminal is gone, who read its log has ended, or the disk with its
+    log is full; the newest lines are in `log_ring` all the same.
+    """
+
+    def msg(self, message: str) -> None:
+        """Write a line."""
+        with contextlib.suppress(OSError, ValueError):  # ValueError: the stream was closed.
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
 
 
 def printable(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

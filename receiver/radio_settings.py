@@ -211,9 +211,10 @@ def contradictions(link: SoftwareRadioLink) -> list[tuple[str, str]]:
     farthest_hz = abs(link.channel_offset_hz) + link.half_width_hz + beside_hz
     if farthest_hz > _USABLE_PART * link.rate_hz:
         room_hz = round(_USABLE_PART * link.rate_hz) - beside_hz
+        room = f"offset_hz and width_hz may be {room_hz} together, or " if room_hz > 0 else ""
         said = (
             f"tags up to {farthest_hz} Hz from the middle do not fit into {link.rate_hz} samples a"
-            f" second: offset_hz and width_hz may be {room_hz} together, or take a higher rate"
+            f" second: {room}take a higher rate"
         )
         found.append(("rate_hz" if link.offset_hz is None else "offset_hz", said))
     return found

@@ -2,16 +2,25 @@
 
 The level of each reception is the truth's, so that the truth file belongs to the samples too. What
 is so weak that the truth has no row of it is left out.
+
+Beside a file of samples lies its description, `.sigmf-meta`: what they are, when they began and
+which antenna's they are. Source: the SigMF specification 1.0; the names that begin with `stopover:`
+are the project's own.
 """
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import msgspec
+
+from simulator.air import FREQUENCY_HZ
+from simulator.iq import RATE_HZ, IqFormat, IqTape, coded_bursts, encoded, fsk_samples
 from simulator.iq import Burst as IqBurst
-from simulator.iq import IqFormat, IqTape, coded_bursts, encoded, fsk_samples
 from simulator.pulse_radio import (
+    TUNED_BELOW_HZ,
     air_temperature_c,
     carrier_offset_hz,
     frequency_offset_hz,
@@ -51,7 +60,7 @@ class IqAir:
         self._form: IqFormat = form
         self._write = write
         self._tags = {tag.tag_id: tag for tag in scenario.tags}
-        self._start_unix_s = scenario.start_unix_s
+        self.start_unix_s = scenario.start_unix_s
         self._duration_s = scenario.duration_s
         self._tape = IqTape(scenario.seed)
         self._written_s = 0.0
@@ -61,7 +70,7 @@ class IqAir:
         """Put what the radio's antenna receives on the tape."""
         if isinstance(row, Transmission):
             self._recent[row.number] = row
-            self._write_until(row.sent_at_unix_s - self._start_unix_s - _TOLD_WITHIN_S)
+            self._write_until(row.sent_at_unix_s - self.start_unix_s - _TOLD_WITHIN_S)
         elif (
             isinstance(row, Reception)
             and (row.station, row.receiver) == (self.station.name, self.radio.name)
@@ -74,7 +83,7 @@ class IqAir:
         self._write_until(self._duration_s)
 
     def _put(self, sent: Transmission, row: Reception) -> None:
-        at_s = sent.sent_at_unix_s - self._start_unix_s
+        at_s = sent.sent_at_unix_s - self.start_unix_s
         snr_db = row.rssi_dbm - NOISE_DBM
         tag = self._tags.get(sent.sender)
         if tag is not None and tag.gaps_ms is not None and tag.band == "vhf":
@@ -101,7 +110,7 @@ class IqAir:
             self._forget()
 
     def _forget(self) -> None:
-        oldest_s = self._start_unix_s + self._written_s - _TOLD_WITHIN_S
+        oldest_s = self.start_unix_s + self._written_s - _TOLD_WITHIN_S
         for number in list(self._recent):
             if self._recent[number].sent_at_unix_s >= oldest_s:
                 return
@@ -112,7 +121,7 @@ class IqFile(IqAir):
     """The same into a file, as an outlet and context manager."""
 
     def __init__(self, path: Path, scenario: Scenario, receiver: str | None = None) -> None:
-        """Write to `path`, whose suffix is the format: .cu8 or .cf32.
+        """Write to `path`, whose suffix is the format: .cu8 or .cf32, and what it is beside it.
 
         Raises:
             ScenarioError: there is no such radio, or the suffix is another.
@@ -121,11 +130,14 @@ class IqFile(IqAir):
         _radio(scenario, receiver)
         self._file = path.open("wb")
         super().__init__(scenario, receiver, form, self._file.write)
+        path.with_suffix(".sigmf-meta").write_bytes(_description(self, path.name, form))
 
     def send(self, emission: Emission) -> bool:
-        """Take nothing: what is printed is the truth's row, which `witness` sees."""
-        del emission
-        return False
+        """Tell whether it is in the file: `witness` puts what reaches the antenna there."""
+        place = (emission.station.name, emission.radio.name)
+        if place != (self.station.name, self.radio.name):
+            return False
+        return self._recent[emission.reception.transmission].sender in self._tags
 
     def close(self) -> None:
         """Write the rest and close the file."""
@@ -169,6 +181,33 @@ def iq_blocks(
         ready.clear()
     air.end()
     yield from ready
+
+
+def _description(air: IqAir, file_name: str, form: IqFormat) -> bytes:
+    """Return the `.sigmf-meta` of an air's samples."""
+    is_vhf = air.radio.band == "vhf"
+    channel_hz = FREQUENCY_HZ[air.radio.band]
+    told = {
+        "global": {
+            "core:datatype": "cu8" if form == "cu8" else "cf32_le",
+            "core:sample_rate": RATE_HZ,
+            "core:version": "1.0.0",
+            "core:dataset": file_name,
+            "stopover:link": air.radio.name,
+            "stopover:antenna": air.radio.antenna,
+            "stopover:hears": "coded-id" if is_vhf else "ctt-434",
+            "stopover:channel_hz": channel_hz,
+        },
+        "captures": [
+            {
+                "core:sample_start": 0,
+                "core:frequency": channel_hz - (TUNED_BELOW_HZ if is_vhf else 0),
+                "core:datetime": datetime.fromtimestamp(air.start_unix_s, UTC).isoformat(),
+            }
+        ],
+        "annotations": [],
+    }
+    return msgspec.json.format(msgspec.json.encode(told)) + b"\n"
 
 
 def _format_of(path: Path) -> IqFormat:

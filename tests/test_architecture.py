@@ -29,6 +29,7 @@ FLOORS = (
         "payload_codecs",
         "toml_tables",
         "spectrum",
+        "lean_start",
         "limits",
         "log",
         "log_ring",

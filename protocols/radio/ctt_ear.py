@@ -79,6 +79,7 @@ class CttEar:
             ProtocolError: the sample rate is too low for that, or an id is not eight hex digits.
         """
         self._channel = Channel(rate_hz, centre_offset_hz)
+        self._half_a_bit = rate_hz / BIT_RATE / 2
         self._rate_hz = self._channel.rate_hz
         self._search = LayerSearch(self._rate_hz, IdDecider(known_tags))
         samples_per_bit = self._rate_hz / BIT_RATE
@@ -87,6 +88,7 @@ class CttEar:
         self._waiting: list[Samples] = []
         self._window = np.zeros(0, dtype=np.complex64)
         self._begin = 0
+        self._fed = 0
         self._pending: list[HeardPacket] = []
         self._recent: list[HeardPacket] = []
         self._noise_powers: deque[float] = deque(maxlen=ACTIVITY_STEPS)
@@ -124,6 +126,7 @@ class CttEar:
 
     def feed(self, samples: Samples) -> list[HeardPacket]:
         """Return the packets that are sure to be whole now, by their beginnings, each once."""
+        self._fed += len(samples)
         self._waiting.append(self._channel.feed(samples))
         heard: list[HeardPacket] = []
         needed = self._step + 2 * self._reach
@@ -136,7 +139,11 @@ class CttEar:
         return heard
 
     def finish(self) -> list[HeardPacket]:
-        """Return the packets in what is left; nothing is fed after that."""
+        """Return the packets in what is left, as far as they are whole; nothing is fed after that.
+
+        Silence stands for what comes behind the last sample; no packet may be made of it, since a
+        search fits a carrier to it as well: bits that are all alike, of the id 00000000.
+        """
         heard: list[HeardPacket] = []
         self._window = np.concatenate([self._window, *self._waiting])
         self._waiting = []
@@ -146,7 +153,9 @@ class CttEar:
             self._window = np.concatenate([rest, np.zeros(missing, dtype=np.complex64)])
             heard += self._heard_in(self._window)
             self._window = self._window[: max(0, len(rest) - self._step)]
-        return heard + self._told(float("inf"))
+        heard += self._told(float("inf"))
+        end = self._fed + self._half_a_bit
+        return [packet for packet in heard if packet.end_sample <= end]
 
     def _heard_in(self, window: Samples) -> list[HeardPacket]:
         """Search a window, subtract what is found in it from it, and move on by a step."""

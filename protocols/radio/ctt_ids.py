@@ -9,6 +9,7 @@ weak packet's bits may fit a second id almost as well. So an id is `verified` wh
     the id     is so much likelier than all others that it is wrong twice in a thousand, and
     the CRC    was heard: its own eight bits speak for it (first LifeTags and PowerTags send none),
                and so were preamble and sync word
+    the bits   of the id are not all alike: that is what a carrier says, or its rest behind a notch
 
 and else it is told only where it is one of the ids that are expected (the station's tag list). What
 noise does to one of n listed ids is 2^20/n times rarer than what it does to any, and a listed id
@@ -39,6 +40,8 @@ MAX_EXPECTED_WRONG: Final = 0.01
 BY_BYTES_MORE: Final = 0.10
 """By how much noise scores higher byte by byte than in one phase: 0.54 against 0.44 in a minute."""
 
+CARRIERS: Final = frozenset({bytes(ID_BYTES), b"\xff" * ID_BYTES})
+"""Ids that one steady tone makes, with a CRC that fits the first of them besides."""
 KEPT_WORDS: Final = 5
 """Of each byte: 625 combinations."""
 MAX_EXPECTED_IDS: Final = 2000
@@ -216,7 +219,8 @@ def _verified(
     crc_amplitude = float(fits[crc] - fits[crc ^ 0xFF]) / 8
     known_amplitude = float(reading.known[candidate, hypothesis]) / len(KNOWN)
     if (
-        wrong > MAX_WRONG
+        packet[:ID_BYTES] in CARRIERS
+        or wrong > MAX_WRONG
         or not level.heard(crc_amplitude, 8)
         or not level.heard(known_amplitude, len(KNOWN))
     ):

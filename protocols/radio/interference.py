@@ -34,7 +34,11 @@ _NEIGHBOURS: Final = 16
 _PERSISTS: Final = 0.2
 _FOLLOWED: Final = 2000
 _CLIP: Final = 2.0
-"""Of the median amplitude: no packet, however strong, draws the carrier's estimate to itself."""
+"""Of the median amplitude: no packet draws the carrier's estimate to itself."""
+_LEFT_OUT: Final = 6.0
+"""Of the median amplitude: noise never is so far above it. What is has no part in the estimate at
+all, else a weak image of each packet would be subtracted around it, and be heard in the silence
+between the packets of a stick whose gain is far too low."""
 _PIECE: Final = 250
 _SMALL: Final = 1e-30
 
@@ -67,16 +71,18 @@ def without_lines(samples: Samples) -> Samples:
     if not lines:
         return samples
     amplitude = np.abs(samples)
-    limit = _CLIP * np.median(amplitude)
-    clipped = samples * np.minimum(1, limit / (amplitude + np.float32(_SMALL)))
+    median = np.median(amplitude)
+    counts: _Flags = amplitude <= _LEFT_OUT * median
+    clipped = samples * np.minimum(1, _CLIP * median / (amplitude + np.float32(_SMALL)))
+    clipped = np.where(counts, clipped, 0)
     index = np.arange(len(samples))
     left: Samples = samples.copy()
     for turns in lines:
         exact = _refined(clipped, index, turns)
         carrier = np.exp(2j * np.pi * ((index * exact) % 1.0))
-        line = (_followed(clipped * carrier.conj()) * carrier).astype(np.complex64)
+        line = (_followed(clipped * carrier.conj(), counts) * carrier).astype(np.complex64)
         left -= line
-        clipped -= line
+        clipped -= np.where(counts, line, 0)
     return left
 
 
@@ -107,11 +113,13 @@ def _refined(samples: Samples, index: npt.NDArray[np.intp], turns: float) -> flo
     return turns + float(np.angle(np.vdot(pieces[:-1], pieces[1:]))) / (2 * np.pi * _PIECE)
 
 
-def _followed(still: npt.NDArray[np.complexfloating]) -> npt.NDArray[np.complex128]:
-    """Return the mean over 8 ms around each sample, over less at the ends."""
+def _followed(still: npt.NDArray[np.complexfloating], counts: _Flags) -> npt.NDArray[np.complex128]:
+    """Return the mean of what counts over 8 ms around each sample, over less at the ends."""
     running = np.concatenate([[0], np.cumsum(still, dtype=np.complex128)])
+    counted = np.concatenate([[0], np.cumsum(counts)])
     index = np.arange(len(still))
     begin = np.maximum(index - _FOLLOWED // 2, 0)
     end = np.minimum(index + _FOLLOWED // 2, len(still))
-    mean: npt.NDArray[np.complex128] = (running[end] - running[begin]) / (end - begin)
+    number = np.maximum(counted[end] - counted[begin], 1)
+    mean: npt.NDArray[np.complex128] = (running[end] - running[begin]) / number
     return mean

@@ -93,8 +93,6 @@ def listen_command(
 
     Example:  stopover listen --walk-test 78664C33
     """
-    from receiver.coded_ids.tag_lists import canonical
-
     store = store_of(db, config_path)
     if walk_tag is None and (mark or note or at or quiet):
         raise click.UsageError("--mark, --note, --at and --quiet go with --walk-test TAG")
@@ -102,7 +100,7 @@ def listen_command(
         if walk_tag is not None:
             from receiver.cli.walking import WalkScreen
 
-            (walked,) = canonical([walk_tag]) or ("",)
+            walked = _named(walk_tag, "--walk-test")
             screen = WalkScreen(store, walked, at=at, words=note, beeps=not quiet, plain=no_colour)
             screen.run(seconds=seconds, mark_and_end=mark)
             return
@@ -112,7 +110,7 @@ def listen_command(
                 min_integrity
             ) and (not known_only or detection.is_known)
 
-        (asked,) = canonical([tag_id]) if tag_id else (None,)
+        asked = None if tag_id is None else _named(tag_id, "--tag")
         from receiver.cli.live_feed import events
 
         feed = _until(seconds, events(store, tag=asked, antenna=antenna))
@@ -122,6 +120,15 @@ def listen_command(
     except BrokenPipeError:
         # Python would complain once more when it closes the stream at exit.
         sys.stdout = open("/dev/null", "w", encoding="utf-8")  # noqa: SIM115, PTH123
+
+
+def _named(told: str, option: str) -> str:
+    """Return a tag's id as rows have it."""
+    from receiver.coded_ids.tag_lists import canonical
+
+    for tag_id in canonical([told]):
+        return tag_id
+    raise click.UsageError(f"{option} names no tag")
 
 
 def _until(seconds: float | None, feed: "Iterable[Event]") -> "Iterable[Event]":

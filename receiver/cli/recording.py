@@ -22,8 +22,16 @@ if TYPE_CHECKING:
     from receiver.recording import Recorder, RecordingError
     from receiver.settings import SerialLink, TagsSettings
 
+_EXAMPLES = """
+\b
+Examples:
+  stopover record ch1 strange-radio.jsonl --duration 600
+  stopover record stick1 morning.cu8 --duration 60
+  stopover record stick1 strange-tags --around unknown --max-mb 200
+"""
 
-@click.command("record")
+
+@click.command("record", epilog=_EXAMPLES)
 @click.argument("link")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
@@ -66,19 +74,13 @@ def record_command(
     around: Literal["weak", "unknown", "all"] | None,
     max_mb: int,
 ) -> None:
-    r"""Record the raw bytes of serial link LINK, with their times, to the end of FILE.
+    """Record the raw bytes of serial link LINK, with their times, to the end of FILE.
 
     Of a software radio the samples are recorded into the new FILE.cu8, with a description
     FILE.sigmf-meta beside it, for `stopover import`, rtl_433 and others.
 
     The daemon must not be running: a port serves one program. A link of the configuration is spoken
     to as the daemon would; with --device nothing is ever written to the radio.
-
-    \b
-    Examples:
-      stopover record ch1 strange-radio.jsonl --duration 600
-      stopover record stick1 morning.cu8 --duration 60
-      stopover record stick1 strange-tags --around unknown --max-mb 200
     """
     from receiver import config, log
     from receiver.links.serial_port import PortError, SerialPort

@@ -24,10 +24,13 @@ def run_command(config_path: Path) -> None:
 
     Example:  stopover run -c stopover.toml
     """
-    import structlog
+    from receiver.lean_start import UNUSED, without
 
+    with without(*UNUSED):
+        import structlog
+
+        from receiver.daemon import Daemon
     from receiver import config, log
-    from receiver.daemon import Daemon
     from receiver.supervision.notify import Notifier
 
     configuration = config_path.absolute()

@@ -7,9 +7,11 @@ Of the 24 hours the current one is last; `.` listened and heard nothing, a gap d
 """
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from receiver.health.antennas import only_a_link
 from receiver.health.snapshot import HostSnapshot, StationSnapshot
 from receiver.log import escaped
 
@@ -33,7 +35,8 @@ def screen(status: Mapping[str, Any], now: StationSnapshot | None) -> Iterator[s
     yield from _said("daemon", _daemon(status, now))
     if now is not None:
         for alarm in now.alarms:
-            yield from _said("ALARM", f"{alarm.message} -> {alarm.do}")
+            what = " ".join(filter(None, (alarm.alarm, alarm.subject)))
+            yield from _said("ALARM", f"{what}: {alarm.message} -> {alarm.do}")
     yield from _said("clock", _clock(status, now))
     yield from _said("store", _store(status))
     yield from _said("rows", ", ".join(f"{rows} {name}" for name, rows in status["rows"].items()))
@@ -153,7 +156,12 @@ def _antennas(status: Mapping[str, Any], now: StationSnapshot | None) -> Iterato
             if each.detections_by_hour
         }
     heard = {(row["link"], row["antenna"]): row for row in status["last_heard"]}
-    for place in dict.fromkeys((*hours, *heard)):
+    places = dict.fromkeys((*hours, *heard))
+    radios = Counter(link for link, _ in places)
+    for place in places:
+        counted = sum(hours[place][0]) if place not in heard else 1
+        if only_a_link(place[1], counted, radios[place[0]]):
+            continue
         yield from _said("antenna", _newest(place, heard.get(place), names))
         if place in hours:
             detections, listening = hours[place]

@@ -19,6 +19,8 @@ from receiver.log import escaped
 from receiver.settings import Settings
 
 _WIDTH: Final = 80
+_CLEAR: Final = 3
+"""Cells of a row of text that need no names before them."""
 
 _STYLE: Final = """\
 body { font: 11pt/1.4 system-ui, sans-serif; color: #111; max-width: 46em; margin: 2em auto; \
@@ -69,7 +71,7 @@ def text(facts: Facts) -> str:
     for table in _tables(facts):
         lines += [table.title, "-" * len(table.title)]
         for row in table.rows:
-            lines += _wrapped(row)
+            lines += _wrapped(row if len(row) <= _CLEAR else _named(table.head, row))
         lines.append("")
     return "\n".join(lines)
 
@@ -181,6 +183,12 @@ def _when(facts: Facts) -> str:
 
 def _safe(words: str) -> str:
     return markup.escape(escaped(words))
+
+
+def _named(head: Sequence[str], row: Sequence[str]) -> tuple[str, str]:
+    """Return a row of many cells as its first and the others after their names."""
+    told = zip(head[1:], row[1:], strict=True)
+    return row[0], ", ".join(f"{name} {cell}" for name, cell in told if cell)
 
 
 def _wrapped(row: Sequence[str]) -> Iterator[str]:

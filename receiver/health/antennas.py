@@ -64,6 +64,15 @@ def antenna_snapshot(
     )
 
 
+def only_a_link(antenna: str | None, detections: int, antennas: int) -> bool:
+    """Tell whether a place is no antenna: a link, one of whose `antennas` radios hear in its stead.
+
+    Radios that name themselves are antennas of their own; what the link counts without a name, its
+    frames and how long it listened, is of the receiver.
+    """
+    return antenna is None and detections == 0 and antennas > 1
+
+
 def this_hour(link: LinkActivity | None, antenna: str | None) -> AntennaActivity:
     """Return an antenna's counts of the current hour, zeros where there are none."""
     counts = link.antennas.get(antenna or "") if link else None

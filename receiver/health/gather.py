@@ -14,7 +14,7 @@ from receiver.activity import Activity
 from receiver.arrivals import Source
 from receiver.clock import Clock
 from receiver.decode_watch import DecodeWatch
-from receiver.health.antennas import antenna_snapshot, this_hour
+from receiver.health.antennas import antenna_snapshot, only_a_link, this_hour
 from receiver.health.growth import Growth
 from receiver.health.snapshot import (
     AlarmSnapshot,
@@ -176,8 +176,11 @@ class Gatherer:
         labels = {antenna.name: antenna for antenna in settings.antennas}
         newest = self._watched.pipeline.live.newest
         for link in settings.links:
-            for antenna, total in self._totals.of(link.name).antennas.items():
+            antennas = self._totals.of(link.name).antennas
+            for antenna, total in antennas.items():
                 place = (link.name, antenna)
+                if only_a_link(antenna, total.detections, len(antennas)):
+                    continue
                 yield antenna_snapshot(
                     place,
                     total,

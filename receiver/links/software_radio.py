@@ -60,6 +60,7 @@ _ONE_THREAD: Final = {
     "OMP_NUM_THREADS": "1",
 }
 """numpy would start a thread for each core, of some megabytes each, and use none of them here."""
+_LOSS_DO: Final = "a shorter USB cable, a powered hub, a port of its own"
 _FAULT_DO: Final = "see the log; it is started again"
 
 
@@ -273,7 +274,7 @@ class SoftwareRadio:
             self._log.warning(
                 "samples lost on the way",
                 seconds=round(lost / self._settings.rate_hz, 2),
-                do="a shorter USB cable, a powered hub, a port of its own",
+                do=_LOSS_DO if self._settings.is_stick else "see the program that writes them",
             )
 
     async def _keep_known_tags(self, worker: "Process") -> None:

@@ -94,7 +94,6 @@ class CttChannel:
     def begin(self, sample: int) -> None:
         """Go on with this sample of the stream."""
         self._first = sample
-        self._fed = 0
         self._bytes = SampleBytes(self._link.sample_form)
         self._ear = CttEar(
             self._link.rate_hz,
@@ -105,17 +104,11 @@ class CttChannel:
 
     def feed(self, chunk: bytes, full_scale_dbm: float | None) -> list[Caught]:
         """Return the packets that have become known."""
-        samples = self._bytes.feed(chunk)
-        self._fed += len(samples)
-        return self._caught(self._ear.feed(samples), full_scale_dbm)
+        return self._caught(self._ear.feed(self._bytes.feed(chunk)), full_scale_dbm)
 
     def finish(self, full_scale_dbm: float | None) -> list[Caught]:
-        """Return the last packets, as far as they are whole.
-
-        Behind the last sample there is silence, of which an ear may make the rest of a packet.
-        """
-        whole = [packet for packet in self._ear.finish() if packet.end_sample <= self._fed]
-        return self._caught(whole, full_scale_dbm)
+        """Return the last packets, as far as they are whole."""
+        return self._caught(self._ear.finish(), full_scale_dbm)
 
     def thin(self, level: int) -> str | None:
         """Listen on fewer frequencies, or on all again."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
+from sqlite_utils import Database
 
 from receiver.arrivals import ActivityRow, Arrival, ClockSample, RunRow
 from receiver.confidence import CONFIDENCES
@@ -23,8 +24,7 @@ from receiver.store.errors import (
 from receiver.store.interning import Interning
 from receiver.store.outbox import SinkNote, write_note
 from receiver.store.rows import INSERTS, Row, RowMaker
-from receiver.store.schema import CLOCK_QUALITIES, migrations
-from receiver.store.sqlite_tools import Database
+from receiver.store.schema import CLOCK_QUALITIES, VERSIONS, migrations
 
 PAGE_BYTES = 512
 """A commit writes whole pages; with the smallest ones a commit of a few detections touches 1.3 disk
@@ -74,7 +74,7 @@ class Store:
         except sqlite3.Error as error:
             raise explained(path, error) from error
         try:
-            if is_new or create:
+            if is_new or create or _is_a_store(connection):
                 _migrate(connection, station_id)
             if is_new:
                 sync_folder(path.parent)
@@ -253,11 +253,17 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _is_a_store(connection: sqlite3.Connection) -> bool:
+    """Tell whether it is a store of any version: somebody else's database is left as it is."""
+    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'station'").fetchone()
+    return found is not None
+
+
 def _migrate(connection: sqlite3.Connection, station_id: str | None) -> None:
     database = Database(connection, execute_plugins=False)
     known = {migration.name for migration in migrations.pending(database)}
     applied = {migration.name for migration in migrations.applied(database)}
-    newer = applied - {each.name for each in migrations._migrations}  # noqa: SLF001
+    newer = applied - VERSIONS
     if newer:
         raise StoreNewerError(
             f"the store was written by a newer version of stopover (it knows {', '.join(newer)}):"

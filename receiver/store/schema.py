@@ -10,10 +10,11 @@ Codes of small lists (a byte instead of a word) stand in `CLOCK_QUALITIES` and `
 
 from typing import TYPE_CHECKING, get_args
 
+from sqlite_utils.migrations import Migrations
+
 from protocols.records import Integrity
 from receiver.arrivals import ClockQuality
 from receiver.store import migration_corrected_times, migration_redecoded, migration_runs
-from receiver.store.sqlite_tools import Migrations
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -300,6 +301,10 @@ def m005_runs(db: "Database") -> None:
 def m006_redecoded(db: "Database") -> None:
     """Note what newer decoders make of kept raw bytes."""
     migration_redecoded.m006(db)
+
+
+VERSIONS = frozenset(each.name for each in migrations._migrations)  # noqa: SLF001  It has no other list.
+"""Names of the migrations: a store has all of them when this version of the program wrote it."""
 
 
 def _execute_each(db: "Database", statements: str) -> None:

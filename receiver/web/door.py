@@ -83,8 +83,8 @@ class Door:
             return
         self._place = (page.address, page.port)
         await self._give_up_trying()
-        await self._stop_listening(*self._tcp)
-        self._tcp = []
+        closing, self._tcp = self._tcp, []  # The page is not there any more, from now on.
+        await self._stop_listening(*closing)
         self._is_refused = False
         if page.port:
             await self._open_tcp()

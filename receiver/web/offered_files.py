@@ -1,5 +1,6 @@
 """Which files the page offers for download."""
 
+import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ import msgspec
 from receiver.limits import PAGE_FILES_LISTED
 from receiver.settings import Settings
 from receiver.sink_settings import FolderSink
-from receiver.store.queries import iso_utc
+from receiver.store.errors import StoreError
+from receiver.store.queries import Reader, iso_utc
 
 _SET_ASIDE = (".damaged-", ".newer-")
 
@@ -37,7 +39,10 @@ class Offer(msgspec.Struct, frozen=True):
 
 def offered(store: Path, settings: Settings) -> list[Offer]:
     """Return the store itself, stores that were set aside, and what folder sinks wrote."""
-    files = list(_files([store], "the store as it is now: an SQLite file"))
+    files = [
+        msgspec.structs.replace(offer, bytes=_copied_bytes(offer))
+        for offer in _files([store], "the store as it is now: an SQLite file")
+    ]
     aside = (path for end in _SET_ASIDE for path in store.parent.glob(f"{store.name}{end}*"))
     files += _files(aside, "a store that could not be used and was set aside")
     for sink in settings.sinks:
@@ -46,6 +51,17 @@ def offered(store: Path, settings: Settings) -> list[Offer]:
             files += _files(_within(folder), f"written by the sink {sink.name}")
     # Names are what files are asked for by: the first of several is meant.
     return list({offer.name: offer for offer in reversed(files)}.values())[::-1]
+
+
+def _copied_bytes(store: Offer) -> int:
+    """Return how long a copy will be: much of the store may be in its log yet."""
+    try:
+        with Reader(store.path) as reader:
+            (pages,) = reader.connection.execute("PRAGMA page_count").fetchone()
+            (page_bytes,) = reader.connection.execute("PRAGMA page_size").fetchone()
+    except (StoreError, sqlite3.Error):
+        return store.bytes
+    return int(pages * page_bytes)
 
 
 def _within(folder: Path) -> Iterator[Path]:

@@ -10,7 +10,10 @@ import time
 
 import msgspec
 
-from receiver.daemon import Daemon
+from receiver.lean_start import UNUSED, without
+
+with without(*UNUSED):  # As `stopover run` starts it.
+    from receiver.daemon import Daemon
 from receiver.log import configure
 from receiver.settings import Settings
 

@@ -174,3 +174,36 @@ def test_a_packet_that_drives_the_stick_to_full_scale_is_heard_once_and_weaker_o
     tape.put(Burst(0.0233, fsk_samples(build_packet("19E680CB")), -1))
     heard = hear(in_eight_bits(tape.take(0.1)))
     assert [packet.tag_id for packet in heard] == ["78664C33", "19E680CB"]
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.5, 0.25 + 0.1j])
+def test_a_stick_with_too_little_gain_hears_strong_packets_once_and_nothing_between(
+    offset: complex,
+) -> None:
+    """No noise reaches the converter's first step: what is left is one byte, again and again."""
+    samples = np.full(250_000, offset / 127.5, dtype=np.complex64)
+    sent = [id_from_number(1 + 4001 * number) for number in range(20)]
+    for number, tag_id in enumerate(sent):
+        packet = fsk_samples(build_packet(tag_id))
+        samples[5000 + 12_000 * number :][: len(packet)] += np.complex64(0.3) * packet
+    assert [packet.tag_id for packet in hear(in_eight_bits(samples))] == sent
+
+
+@pytest.mark.parametrize("level", [0.05, 1.0])
+@pytest.mark.parametrize("offset_hz", [-25_000, 25_000])
+@pytest.mark.parametrize("on_samples", [250_000, 12_500, 2_000])
+def test_a_carrier_in_the_place_of_one_tone_makes_no_packet(
+    level: float, offset_hz: int, on_samples: int
+) -> None:
+    at = np.arange(250_000)
+    tone = np.exp(2j * np.pi * offset_hz / RATE_HZ * at) * (at % 25_000 < on_samples)
+    silence = np.zeros(len(at), dtype=np.complex64)
+    for beside in (silence, IqTape(1).take(1.0)):
+        assert hear(in_eight_bits(beside + (level * tone).astype(np.complex64))) == []
+
+
+def test_digital_silence_makes_no_packet_however_noise_is_cut_out_by_it() -> None:
+    noise = IqTape(2).take(1.0)
+    for period in (640, 1000, 25_000):
+        there = np.arange(len(noise)) % period < period // 2
+        assert hear(noise * there) == []

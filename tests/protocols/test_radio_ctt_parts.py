@@ -17,6 +17,7 @@ from protocols.radio.bit_sums import bit_sums  # noqa: E402
 from protocols.radio.channel import Channel  # noqa: E402
 from protocols.radio.ctt_candidates import candidates  # noqa: E402
 from protocols.radio.ctt_ids import (  # noqa: E402
+    CARRIERS,
     VERIFIED_SCORE,
     Decision,
     IdDecider,
@@ -34,7 +35,11 @@ from protocols.radio.samples import (  # noqa: E402
 from protocols.radio.subtraction import Waveform, fitted  # noqa: E402
 from simulator.iq import RATE_HZ, encoded, fsk_samples  # noqa: E402
 
-IDS = st.integers(0, (1 << 20) - 1).map(id_from_number)
+IDS = (
+    st.integers(0, (1 << 20) - 1)
+    .map(id_from_number)
+    .filter(lambda tag_id: bytes.fromhex(tag_id) not in CARRIERS)
+)
 FORMATS: list[SampleFormat] = ["cu8", "cs16", "cf32"]
 START = 100
 """Of the first known bit; the simulator's first sample is at the end of its time, one later."""
@@ -121,6 +126,15 @@ def test_an_id_with_another_crc_is_never_verified_as_that_id(tag_id: str, wrong:
     packet = build_packet(tag_id)
     decision = decide(fsk_samples(packet[:4] + bytes([packet[4] ^ wrong])))
     assert decision is None or decision.packet != packet
+
+
+@pytest.mark.parametrize("tag_id", ["00000000", "FFFFFFFF"])
+def test_an_id_that_a_carrier_makes_is_told_only_where_it_is_expected(tag_id: str) -> None:
+    samples = fsk_samples(build_packet(tag_id))
+    assert decide(samples) is None
+    decision = decide(samples, IdDecider([tag_id]))
+    assert decision is not None
+    assert not decision.verified
 
 
 def test_an_expected_id_is_told_without_its_crc() -> None:

@@ -108,6 +108,14 @@ def test_a_packet_is_heard_wherever_the_samples_begin_and_end(cut: int) -> None:
     assert packet.first_sample + cut == pytest.approx(40_000, abs=1.5)
 
 
+def test_no_packet_is_made_of_the_silence_behind_the_last_sample() -> None:
+    samples = air([OnAir(40_000, FIELD_PACKET)], 0.25)
+    for end in range(40_000 + 400, 40_000 + PACKET_SAMPLES, 10):
+        assert hear(samples[:end]) == []
+    (packet,) = hear(samples[: 40_000 + PACKET_SAMPLES])
+    assert packet.tag_id == "78664C33"
+
+
 def test_occupancy_is_the_part_of_the_time_in_which_something_was_there() -> None:
     sent = [OnAir(4000 * number, FIELD_PACKET, 10, 2000) for number in range(1, 60)]
     ear = CttEar(RATE_HZ)

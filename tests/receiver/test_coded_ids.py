@@ -495,7 +495,7 @@ async def test_pulses_of_the_station_link_become_detections(tmp_path: Path) -> N
         await station.stop()
         found = station.detections()
         assert [(row["tag_id"], row["antenna"], row["run"]) for row in found] == [
-            ("Marsh#1", "0", 1)
+            ("Marsh#1", "north", 1)
         ] * 4
         # Stamped by the quickest frames: within a few ms, not within the slowest's 60.
         assert [row["time"][17:21] for row in found] == ["21.0", "23.0", "25.0", "27.0"]

@@ -489,8 +489,9 @@ def test_the_text_report_has_eighty_columns_and_the_same_facts(visit: Visited) -
     text = visit.machine.report_text(visit.moment)
     assert max(map(len, text.splitlines())) <= 80
     assert all(each.isprintable() or each == "\n" for each in text)
-    for told in ("Station marsh", "UTC", "north", "omni", TAG, "A. Person"):
+    for told in ("Station marsh", "UTC", "north", "kind omni", TAG, "A. Person"):
         assert told in text
+    assert "best level -61 dBm" in " ".join(text.split())
 
 
 def test_the_end_is_noted_in_the_store_with_all_that_was_found(visit: Visited) -> None:

@@ -10,7 +10,10 @@ from pseudo_terminals import PseudoRadio
 from station_process import beep
 from watched_station import HOUR_S, MINUTE_S, Machine, settings_of
 
-from protocols.ctt.packet import id_from_number
+from protocols.ctt.packet import build_packet, id_from_number
+from protocols.framing import cobs_encode
+from protocols.station_link.bodies import Packet
+from protocols.station_link.frames import build_frame
 from receiver.health.snapshot import StationSnapshot
 from receiver.settings import MqttLink, MqttTopic, SerialLink, TagsSettings
 from receiver.sink_settings import FolderSink
@@ -200,3 +203,20 @@ async def test_a_new_configuration_changes_alarms_antennas_and_names(
     assert ("clock-lost", "") in station.alarms
     assert station.daemon.health.snapshot().antennas[0].bearing_deg == 90.0
     assert station.daemon.health.names.names == {"AAAAAAAA": "one"}
+
+
+async def test_a_receiver_whose_radios_name_themselves_is_no_antenna_of_its_own(
+    tmp_path: Path, plug_in: Callable[[], PseudoRadio], start_station: StartStation, until: Until
+) -> None:
+    radio = plug_in()
+    link = SerialLink(name="esp", device=radio.device, decoder="station-link")
+    station = await start_station(settings_of(tmp_path, links=(link,)))
+    await until(lambda: station.daemon.links[0].opened)
+    (waiting,) = station.daemon.health.snapshot().antennas
+    assert (waiting.link, waiting.antenna) == ("esp", None)
+    tag = build_packet(id_from_number(1))
+    heard = Packet(radio=1, modulation=1, frequency_hz=434_000_000, packet=tag)
+    radio.say(cobs_encode(build_frame(heard, seq=1, uptime_us=1)) + b"\0")
+    await until(lambda: station.daemon.pipeline.heard.detections == 1)
+    (antenna,) = station.daemon.health.snapshot().antennas
+    assert (antenna.antenna, antenna.detections) == ("1", 1)

@@ -280,6 +280,13 @@ def test_without_a_daemon_it_says_what_to_do(tmp_path: Path) -> None:
     assert "stopover run" in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--tag", "--walk-test"])
+@pytest.mark.parametrize("told", ["", "  "])
+def test_a_tag_must_be_named(tmp_path: Path, option: str, told: str) -> None:
+    result = run_stopover("listen", "--db", "a.db", option, told, folder=tmp_path)
+    assert (result.returncode, f"{option} names no tag" in result.stderr) == (2, True)
+
+
 def test_marks_belong_to_a_walk(tmp_path: Path) -> None:
     done = run_stopover("listen", "--db", "none.db", "--mark", folder=tmp_path)
     assert done.returncode == 2
@@ -362,6 +369,21 @@ def test_a_hostile_tag_stays_text_and_stays_in_its_column(columns: Columns, widt
     assert shown.isprintable()
     assert len(shown) == len(heading(columns)) == width
     assert columns_for(width) is columns
+
+
+@pytest.mark.parametrize(
+    ("snr_db", "words"), [(44.2, "44dB"), (-3.0, "-3dB"), (-1e6, "-99dB"), (1e6, "99dB")]
+)
+def test_a_radio_that_knows_no_dbm_tells_what_stands_above_its_noise(
+    snr_db: float, words: str
+) -> None:
+    for columns in (NARROW, WIDE):
+        shown = line(told(rssi_dbm=None, snr_db=snr_db), columns).plain
+        assert f" {words} " in shown
+        assert len(shown) == len(heading(columns))
+    louder, weaker = (line(told(rssi_dbm=None, snr_db=each), WIDE).plain for each in (50.0, 10.0))
+    assert louder.count("█") > weaker.count("█")
+    assert " -70 " in line(told(snr_db=snr_db), WIDE).plain
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """The log: readable in each form, UTC with Z, and nothing from the air unescaped."""
 
+import contextlib
 import io
 import json
+import os
 import re
 
 import pytest
@@ -9,7 +11,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver import log
+from receiver import log, log_ring
 
 
 def line(log_format: log.LogFormat, level: str = "info", **values: object) -> str:
@@ -65,3 +67,16 @@ def test_whatever_it_is_it_becomes_one_printable_line(text: str | bytes) -> None
 
 def test_a_long_text_is_cut() -> None:
     assert len(log.escaped("x" * 100_000)) == 501
+
+
+def test_a_log_that_nobody_takes_any_more_stops_nobody() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w", buffering=1, encoding="utf-8") as gone:
+        os.close(reading)
+        log.configure("pretty", "info", gone)
+        for tell in ("debug", "info", "warning", "error", "critical", "exception"):
+            getattr(structlog.get_logger(), tell)("link lost")
+        with contextlib.suppress(BrokenPipeError):
+            gone.close()
+    structlog.get_logger().warning("link lost")  # The stream is closed now.
+    assert [each.event for each in log_ring.KEPT.since(0)[-2:]] == ["link lost"] * 2

@@ -127,7 +127,8 @@ async def test_the_daemon_hears_every_frame_of_the_example_firmware(
     tmp_path: Path, plug_in_device: PlugInDevice, until: Until
 ) -> None:
     device = plug_in_device()
-    station = StationProcess(tmp_path, [link_of(device)], commit_interval_s=0.2)
+    link = link_of(device, 'antenna = "tower"')
+    station = StationProcess(tmp_path, [link], commit_interval_s=0.2)
     Store.open(station.store, station_id="marsh").close()  # It is looked into from the start.
     try:
         await station.start_and_hear()
@@ -144,7 +145,7 @@ async def test_the_daemon_hears_every_frame_of_the_example_firmware(
     assert max(others) - min(others) <= 1
     assert heard["packet"] - sum(others) in {0, 1}
     with Reader(station.store) as reader:
-        (hour,) = reader.activity(DetectionFilter(antenna=""))
+        (hour,) = reader.activity(DetectionFilter())
         bodies = reader.connection.execute(
             "SELECT body FROM events WHERE kind = 'StationHealth' AND body LIKE '%dropped%'"
             " ORDER BY id"
@@ -154,7 +155,8 @@ async def test_the_daemon_hears_every_frame_of_the_example_firmware(
     # It keeps 64 frames: had it not forgotten what was acknowledged, it had dropped all others.
     dropped = json.loads(bodies[-1][0])["measurements"]["frames_dropped"]
     assert dropped < (2 * heard["packet"] - KEPT_BY_THE_DEVICE) / 4
-    assert (row["tag_id"], row["integrity"], row["antenna"]) == ("78554C33", "verified", "0")
+    assert (row["tag_id"], row["integrity"], row["antenna"]) == ("78554C33", "verified", "tower")
+    assert hour["antenna"] == "tower"
     assert (row["rssi_dbm"], row["frequency_offset_hz"]) == (-88.1, -1200)
 
 

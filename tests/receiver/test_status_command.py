@@ -53,12 +53,14 @@ def keep(path: Path, *records: Record, antenna: str = "north") -> None:
         store.append(Arrival(each, source, Stamp(time.time_ns(), "ntp")) for each in records)
 
 
-def listened(path: Path, hours_ago: int, detections: int, listening_s: float) -> None:
+def listened(
+    path: Path, hours_ago: int, detections: int, listening_s: float, antenna: str = "north"
+) -> None:
     row = ActivityRow(
         hour_utc_s=int(time.time()) // HOUR_S * HOUR_S - hours_ago * HOUR_S,
         session="life",
         link="ch1",
-        antenna="north",
+        antenna=antenna,
         listening_s=listening_s,
         frames=1,
         detections=detections,
@@ -97,6 +99,14 @@ def test_hours_are_bars_dots_and_gaps() -> None:
     assert sparkline(detections, listening) == " .▁▄█ "
     assert sparkline([0, 0], [1.0, 0.5]) == ".."
     assert sparkline([1], [0.0]) == "█"
+
+
+def test_a_link_whose_radios_name_themselves_is_no_antenna(tmp_path: Path) -> None:
+    path = tmp_path / "marsh.db"
+    for antenna, detections in (("", 0), ("1", 3), ("2", 0)):
+        listened(path, 1, detections, 3600, antenna)
+    told = [line.split(":")[0] for line in status("--db", path).splitlines() if "nothing" in line]
+    assert [line.split() for line in told] == [["antenna", "1"], ["antenna", "2"]]
 
 
 def test_without_a_daemon_the_store_tells(db: Path) -> None:
@@ -199,6 +209,9 @@ def test_all_that_the_running_daemon_tells_is_on_the_screen_and_stays_text(db: P
             AlarmSnapshot(
                 alarm="disk-low", subject="", since="x", message="the disk is low", do="free it"
             ),
+            AlarmSnapshot(
+                alarm="beacon-missing", subject="78664C33", since="x", message="away", do="look"
+            ),
         ),
     )
     stored = json.loads(status("--db", db, "--json")) | {"host": now.host}
@@ -208,7 +221,8 @@ def test_all_that_the_running_daemon_tells_is_on_the_screen_and_stays_text(db: P
     told = " ".join(" ".join(lines).split())
     for words in (
         "running for 1 d, version 0.1.0",
-        "ALARM the disk is low -> free it",
+        "ALARM disk-low: the disk is low -> free it",
+        "ALARM beacon-missing 78664C33: away -> look",
         "gps at 2026-05-12T12:00:00Z; 3D fix; 2 steps since the start",
         "61 °C, 4.91 V, undervoltage now, slowed down, load 0.50",
         "\\x1b]0;owned\\x07\\u202eevil",

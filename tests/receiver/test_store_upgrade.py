@@ -10,9 +10,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from fault_injection import Faults, failing
 from store_traffic import is_sound, numbered
 
+from receiver.cli.main import main
 from receiver.store import schema
 from receiver.store.database import Store, connect
 from receiver.store.errors import StoreError
@@ -77,6 +79,36 @@ def test_an_older_store_is_upgraded_with_its_rows_and_its_identity(
         "unknown_frames": 1,
     }
     assert (hour["listening_s"], hour["rejects"]) == (900, {"crc": 1})
+
+
+@pytest.mark.parametrize("version", VERSIONS[:-1], ids=lambda version: version.stem)
+def test_a_command_says_how_an_older_store_is_brought_up_to_date(
+    tmp_path: Path, version: Path
+) -> None:
+    path = tmp_path / "a.db"
+    store_of(version, path)
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(main, [*arguments, "--db", str(path)], prog_name="stopover")
+
+    for command in ("status", "detections", "tags", "runs", "activity"):
+        told = run(command)
+        assert told.exit_code == 1, told.output
+        assert f"stopover redecode --db {path}" in told.output
+    done = run("redecode")
+    assert done.exit_code == 0, done.output
+    for command in ("status", "detections"):
+        assert run(command).exit_code == 0
+    assert is_sound(path)
+
+
+def test_the_database_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE birds (name TEXT)")
+    with pytest.raises(StoreError):
+        Store.open(path, create=False)
+    assert {name for _, name, _ in structure(path)} == {"birds"}
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.stem)

@@ -14,6 +14,8 @@ from click.testing import CliRunner
 np = pytest.importorskip("numpy", reason="numpy is not installed: pip install 'stopover[sdr]'")
 
 from protocols.ctt.packet import build_packet  # noqa: E402  Below the check for numpy.
+from receiver.cli.importing import import_command  # noqa: E402
+from receiver.cli.score import score_command  # noqa: E402
 from receiver.cli.simulate import simulate_command  # noqa: E402
 from simulator.iq import (  # noqa: E402
     RATE_HZ,
@@ -164,6 +166,37 @@ def test_wrong_use_is_told_in_a_line(
     result = CliRunner().invoke(simulate_command, arguments)
     assert result.exit_code == 2
     assert said in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "radio", "suffix", "efficiency"),
+    [("quiet-marsh", "marsh/south", "cf32", 0.9), ("colony", "islet/vhf1", "cu8", 0.6)],
+)
+def test_written_air_is_imported_and_scored_as_it_is(
+    name: str, radio: str, suffix: str, efficiency: float, tmp_path: Path
+) -> None:
+    """The description beside the samples tells all: rate, frequency, beginning, antenna."""
+    air, truth, store = tmp_path / f"air.{suffix}", tmp_path / "truth", tmp_path / "air.db"
+    ears = ["--iq", str(air), "--iq-radio", radio, "--truth", str(truth), "--duration", "24"]
+    assert CliRunner().invoke(simulate_command, [name, *ears]).exit_code == 0
+    rows = [
+        f"islet,166.38,{each.tag_id.split('#')[1]},{','.join(map(str, each.gaps_ms))},"
+        f"{each.interval_s}"
+        for each in scenario(name).tags
+        if each.gaps_ms is not None
+    ]
+    listed = tmp_path / "tags.csv"
+    listed.write_text("\n".join(["proj,tagFreq,id,g1,g2,g3,bi", *rows]))
+    tags = ["--tags", str(listed)] if rows else []
+    result = CliRunner().invoke(import_command, [str(air), "--db", str(store), *tags])
+    assert result.exit_code == 0, result.output
+    scored = CliRunner().invoke(
+        score_command, ["--truth", str(truth), "--db", str(store), "--format", "json"]
+    )
+    (antenna,) = [each for each in json.loads(scored.output)["antennas"] if each["in_store"]]
+    assert antenna["name"] == radio.replace("/", " ")
+    assert antenna["efficiency"] > efficiency
+    assert abs(antenna["time_error"]["median_ms"]) < 1
 
 
 async def test_a_stick_on_the_network_greets_serves_and_takes_commands() -> None:

@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import gc
+import http.client
+import json
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from itertools import islice
 from pathlib import Path
 
 import aiohttp
@@ -326,6 +329,30 @@ async def test_the_page_tells_where_it_is(
     assert url.startswith(shown)
     assert "0.0.0.0" not in url  # noqa: S104  Nobody can open that.
     assert "[::]" not in url
+
+
+def test_the_antennas_of_the_demo_point_somewhere(tmp_path: Path) -> None:
+    command = [STOPOVER, "demo", "--duration", "30"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as demo:
+        try:
+            assert demo.stderr is not None
+            begins = (line for line in demo.stderr if " page " in line or " link open " in line)
+            (page,) = (line for line in islice(begins, 4) if " page " in line)
+            port = int(page.strip().rpartition(":")[2].rstrip("/"))
+            asked = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            asked.request("GET", "/api/status")
+            antennas = json.loads(asked.getresponse().read())["antennas"]
+            asked.close()
+            demo.stderr.close()  # Nobody reads its log any more.
+            demo.terminate()
+            assert demo.wait(timeout=20) == 0
+        finally:
+            demo.kill()
+    assert {each["antenna"]: (each["bearing_deg"], each["kind"]) for each in antennas} == {
+        "north": (0, "yagi"),
+        "south": (180, "yagi"),
+        "nodes": (None, "omni"),
+    }
 
 
 def test_the_demo_serves_its_page_also_where_its_port_is_taken(tmp_path: Path) -> None:

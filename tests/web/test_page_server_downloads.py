@@ -217,6 +217,7 @@ async def test_the_store_is_copied_whole_while_it_is_written(tmp_path: Path, unt
                 assert answer.status == 200
                 assert 'filename="station.db"' in answer.headers["Content-Disposition"]
                 content = await answer.read()
+        assert told["bytes"] == len(content)
         copy = tmp_path / "elsewhere" / "copy.db"
         copy.parent.mkdir()
         copy.write_bytes(content)

@@ -77,6 +77,21 @@ async def test_every_answer_tells_browsers_to_be_careful(tmp_path: Path) -> None
             assert "Access-Control-Allow-Origin" not in headers
 
 
+@pytest.mark.parametrize("path", ["/", "/static/app.js"])
+async def test_whoever_asks_for_the_head_of_a_page_gets_that_alone(
+    tmp_path: Path, path: str
+) -> None:
+    async with serving(tmp_path) as rig:
+        async with rig.client.get(path) as answer:
+            whole = (answer.status, dict(answer.headers) | {"Date": ""})
+        async with rig.client.head(path) as answer:
+            assert (answer.status, dict(answer.headers) | {"Date": ""}) == whole
+        request = f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        told = await raw(rig, request.encode())
+        assert told.startswith(b"HTTP/1.1 200 ")
+        assert told.endswith(b"\r\n\r\n")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
