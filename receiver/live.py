@@ -7,6 +7,7 @@ waits for a reader, and a reader that was away too long misses what the ring no 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
+from typing import Final
 
 import msgspec
 
@@ -14,6 +15,20 @@ from protocols.records import Detection
 from receiver.arrivals import Arrival
 from receiver.limits import LIVE_DETECTIONS_KEPT, LIVE_PLACES, TAGS_REMEMBERED
 from receiver.store.queries import iso_utc
+
+_USUAL_NOISE_DBM: Final = -114.0
+"""Of a good receiver of 250 kHz."""
+
+
+def drawn_dbm(rssi_dbm: float | None, snr_db: float | None) -> float | None:
+    """Return where a level is drawn and how it sounds; it is never told as a number.
+
+    A radio that knows no dBm, as a software radio that is not calibrated, is drawn as far above a
+    good receiver's noise as it hears the tag above its own.
+    """
+    if rssi_dbm is not None:
+        return rssi_dbm
+    return None if snr_db is None else _USUAL_NOISE_DBM + snr_db
 
 
 class LiveDetection(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +56,11 @@ class LiveDetection(msgspec.Struct, frozen=True, kw_only=True):
     interval_s: float | None
     """Since the same antenna (or relay) last heard this tag."""
     measurements: Mapping[str, object] = {}
+
+    @property
+    def drawn_dbm(self) -> float | None:
+        """Where its level is drawn, by `drawn_dbm`."""
+        return drawn_dbm(self.rssi_dbm, self.snr_db)
 
 
 class Heard(msgspec.Struct, frozen=True, gc=False):

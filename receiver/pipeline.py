@@ -317,12 +317,15 @@ class Pipeline:
         tags[detection.tag_id] = 1
         self.heard.first_detections_this_minute += 1
         if self.heard.first_detections_this_minute <= FIRST_DETECTIONS_LOGGED_PER_MINUTE:
+            level = {"rssi_dbm": detection.rssi_dbm}
+            if detection.rssi_dbm is None and detection.snr_db is not None:
+                level = {"snr_db": detection.snr_db}  # Of a radio that knows no dBm.
             log.info(
                 "tag heard first",
                 tag=detection.tag_id,
                 antenna=antenna,
                 link=link,
-                rssi_dbm=detection.rssi_dbm,
+                **level,
                 integrity=detection.integrity,
             )
 

@@ -13,7 +13,7 @@ import msgspec
 
 from protocols.records import LogLine
 from receiver.arrivals import Source
-from receiver.live import LiveDetection
+from receiver.live import LiveDetection, drawn_dbm
 from receiver.whereabouts import STATION_LINK
 
 SOURCE: Final = Source(link=STATION_LINK, decoder="walk-test/1")
@@ -40,6 +40,9 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The newest level of each antenna that heard the tag in the last half minute."""
     best_dbm: dict[str, float] = {}
     """The best level of each antenna since the walk began."""
+    levels_snr_db: dict[str, float] = {}
+    best_snr_db: dict[str, float] = {}
+    """The same above the noise, of antennas whose radio knows no dBm."""
     text: str = ""
 
 
@@ -53,6 +56,7 @@ def note(mark: Mark) -> LogLine:
         if mark.position_from is not None:
             words.append(f"({mark.position_from})")
     heard = [f"{antenna} {level:.0f} dBm" for antenna, level in sorted(mark.levels_dbm.items())]
+    heard += [f"{antenna} {level:.0f} dB" for antenna, level in sorted(mark.levels_snr_db.items())]
     words.append("heard by " + ", ".join(heard) if heard else "heard by no antenna")
     if mark.text:
         words.append(f"- {mark.text[:LONGEST_NOTE]}")
@@ -75,8 +79,16 @@ class AntennaOnWalk(msgspec.Struct, kw_only=True):
     heard: int = 0
     newest_dbm: float | None = None
     best_dbm: float | None = None
+    newest_snr_db: float | None = None
+    best_snr_db: float | None = None
+    """Above the noise, where the radio knows no dBm."""
     heard_s: float = 0.0
     """When it was heard last, by the walk's own steady clock."""
+
+    @property
+    def drawn_dbm(self) -> float | None:
+        """Where the newest level is drawn: see `receiver.live.drawn_dbm`."""
+        return drawn_dbm(self.newest_dbm, self.newest_snr_db)
 
 
 class Walk:
@@ -98,14 +110,15 @@ class Walk:
         antenna = self.antennas.setdefault(place, AntennaOnWalk(antenna=place))
         antenna.heard += 1
         antenna.heard_s = time.monotonic() if now_s is None else now_s
-        antenna.newest_dbm = level = detection.rssi_dbm
-        if level is not None and (antenna.best_dbm is None or level > antenna.best_dbm):
-            antenna.best_dbm = level
+        antenna.newest_dbm = detection.rssi_dbm
+        antenna.newest_snr_db = detection.snr_db if detection.rssi_dbm is None else None
+        antenna.best_dbm = _higher(antenna.best_dbm, antenna.newest_dbm)
+        antenna.best_snr_db = _higher(antenna.best_snr_db, antenna.newest_snr_db)
         return antenna
 
     def strongest(self, now_s: float | None = None) -> AntennaOnWalk | None:
         """Return the antenna that hears it best now, None where none does."""
-        return max(self._hearing(now_s), key=lambda each: each.newest_dbm or -999.0, default=None)
+        return max(self._hearing(now_s), key=lambda each: each.drawn_dbm or -999.0, default=None)
 
     def mark(
         self,
@@ -134,9 +147,23 @@ class Walk:
                 for each in self.antennas.values()
                 if each.best_dbm is not None
             },
+            levels_snr_db={
+                each.antenna: each.newest_snr_db
+                for each in self._hearing(now_s)
+                if each.newest_snr_db is not None
+            },
+            best_snr_db={
+                each.antenna: each.best_snr_db
+                for each in self.antennas.values()
+                if each.best_snr_db is not None
+            },
             text=text,
         )
 
     def _hearing(self, now_s: float | None) -> Iterable[AntennaOnWalk]:
         now = time.monotonic() if now_s is None else now_s
         return (each for each in self.antennas.values() if now - each.heard_s <= MISSED_AFTER_S)
+
+
+def _higher(before: float | None, now: float | None) -> float | None:
+    return max((each for each in (before, now) if each is not None), default=None)

@@ -14,8 +14,6 @@ WEAKEST_DBM: Final = -120.0
 STRONGEST_DBM: Final = -30.0
 """The ends of the bar: the noise of a receiver for tags, and a tag that touches the antenna."""
 
-_NOISE_DBM: Final = -114.0
-"""Of a good receiver: where a level that is known against the noise alone is drawn."""
 _WIDEST_DB: Final = 99.0
 """What the narrow column holds."""
 
@@ -76,13 +74,12 @@ def line(detection: LiveDetection, columns: Columns) -> Text:
     A radio that knows no dBm, as a software radio that is not calibrated, tells what stands above
     its noise: `44dB`.
     """
-    level = detection.rssi_dbm
-    told = "" if level is None else f"{level:.1f}".removesuffix(".0")
-    if level is not None and len(told) > columns.level:
-        told = f"{level:.0f}"
-    if level is None and detection.snr_db is not None:
+    rssi_dbm, level = detection.rssi_dbm, detection.drawn_dbm
+    told = "" if rssi_dbm is None else f"{rssi_dbm:.1f}".removesuffix(".0")
+    if rssi_dbm is not None and len(told) > columns.level:
+        told = f"{rssi_dbm:.0f}"
+    if rssi_dbm is None and detection.snr_db is not None:
         told = f"{max(-_WIDEST_DB, min(_WIDEST_DB, detection.snr_db)):.0f}dB"
-        level = _NOISE_DBM + detection.snr_db
     style = level_style(level)
     bold = "bold" if detection.is_known else ""
     cells = (

@@ -215,41 +215,42 @@ class WalkScreen:
         strongest = self._walk.strongest(now_s)
         if not self._beeps or strongest is None or now_s < self._next_beep_s:
             return
-        self._next_beep_s = now_s + beep_interval_s(strongest.newest_dbm)
+        self._next_beep_s = now_s + beep_interval_s(strongest.drawn_dbm)
         self._console.bell()
 
     def _line(self, antenna: AntennaOnWalk) -> Text:
-        best = "" if antenna.best_dbm is None else f"best {antenna.best_dbm:.0f}"
-        level = "" if antenna.newest_dbm is None else f"{antenna.newest_dbm:.0f} dBm"
-        style = packet_line.level_style(antenna.newest_dbm)
+        newest, best, unit = _levels(antenna)
+        style = packet_line.level_style(antenna.drawn_dbm)
         return Text("  ").join(
             (
                 Text(f"{dt.datetime.now(dt.UTC):%H:%M:%S}", "dim"),
                 Text(escaped(antenna.antenna).ljust(12)),
-                Text(level.rjust(8), style),
-                Text(packet_line.bar(antenna.newest_dbm, _BAR // 2), style),
-                Text(best),
+                Text("" if newest is None else f"{newest:.0f} {unit}".rjust(8), style),
+                Text(packet_line.bar(antenna.drawn_dbm, _BAR // 2), style),
+                Text("" if best is None else f"best {best:.0f}"),
             )
         )
 
     def _screen(self, now_s: float) -> Panel:
         strongest = self._walk.strongest(now_s)
-        if strongest is None or strongest.newest_dbm is None:
+        level, _, unit = (None, None, "") if strongest is None else _levels(strongest)
+        if strongest is None or level is None:
             head = Text("not heard" if strongest is None else "heard", "bold")
         else:
-            level = strongest.newest_dbm
-            drawn = large(level, packet_line.full_block())
-            words = f"{drawn}\n\n{packet_line.bar(level, _BAR)} {level:.0f} dBm"
-            head = Text(words, f"bold {packet_line.level_style(level)}")
+            number = large(level, packet_line.full_block())
+            drawn = packet_line.bar(strongest.drawn_dbm, _BAR)
+            style = packet_line.level_style(strongest.drawn_dbm)
+            head = Text(f"{number}\n\n{drawn} {level:.0f} {unit}", f"bold {style}")
         lines: list[Text] = [head, Text()]
         for each in self._walk.antennas.values():
             ago = now_s - each.heard_s
-            style = "dim" if ago > MISSED_AFTER_S else packet_line.level_style(each.newest_dbm)
+            style = "dim" if ago > MISSED_AFTER_S else packet_line.level_style(each.drawn_dbm)
+            newest, best, _ = _levels(each)
             told = (
                 escaped(each.antenna)[:14].ljust(14),
-                ("-" if each.newest_dbm is None else f"{each.newest_dbm:.0f}").rjust(5),
+                ("-" if newest is None else f"{newest:.0f}").rjust(5),
                 "best",
-                ("-" if each.best_dbm is None else f"{each.best_dbm:.0f}").rjust(5),
+                ("-" if best is None else f"{best:.0f}").rjust(5),
                 f"{each.heard:5d} heard",
                 f"{ago:6.0f} s ago",
             )
@@ -257,6 +258,13 @@ class WalkScreen:
         lines += [Text(), Text(escaped(self._told), "cyan"), Text("m mark   n note   q end", "dim")]
         title = f"walk test: {escaped(self._walk.tag_id)}"
         return Panel(Group(*lines), title=title)
+
+
+def _levels(antenna: AntennaOnWalk) -> tuple[float | None, float | None, str]:
+    """Return the newest and the best level of an antenna, and their unit."""
+    if antenna.best_dbm is not None:
+        return antenna.newest_dbm, antenna.best_dbm, "dBm"
+    return antenna.newest_snr_db, antenna.best_snr_db, "dB over the noise"
 
 
 def beep_interval_s(level_dbm: float | None) -> float:

@@ -54,6 +54,7 @@ def antenna_snapshot(
         last_tag_id=heard.tag_id if heard else None,
         last_tag_name=names.get(heard.tag_id) if heard else None,
         last_rssi_dbm=heard.rssi_dbm if heard else None,
+        last_snr_db=heard.snr_db if heard else None,
         detections=total.detections,
         tags=tags,
         detections_by_hour=detections,

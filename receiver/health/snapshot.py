@@ -22,6 +22,7 @@ class AntennaSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     last_tag_id: str | None = None
     last_tag_name: str | None = None
     last_rssi_dbm: float | None = None
+    last_snr_db: float | None = None
     detections: int = 0
     """Since the start."""
     tags: int = 0

@@ -12,7 +12,12 @@ TAG = "78664C33"
 
 
 def detection(
-    antenna: str | None, rssi_dbm: float | None, *, tag_id: str = TAG, relay_id: str | None = None
+    antenna: str | None,
+    rssi_dbm: float | None,
+    *,
+    snr_db: float | None = None,
+    tag_id: str = TAG,
+    relay_id: str | None = None,
 ) -> LiveDetection:
     return LiveDetection(
         number=1,
@@ -27,7 +32,7 @@ def detection(
         integrity="verified",
         id_legal=True,
         rssi_dbm=rssi_dbm,
-        snr_db=None,
+        snr_db=snr_db,
         noise_dbm=None,
         frequency_offset_hz=None,
         relay_id=relay_id,
@@ -45,6 +50,24 @@ def test_the_best_of_each_antenna_is_remembered_and_the_newest_shown() -> None:
     assert (north.heard, north.newest_dbm, north.best_dbm) == (3, -75, -60)
     assert (nameless.antenna, nameless.best_dbm) == ("ch1", -90)
     assert (south.heard, south.best_dbm) == (1, None)
+
+
+def test_a_radio_without_dbm_is_walked_round_by_what_stands_above_its_noise() -> None:
+    walk = Walk(TAG)
+    walk.heard(detection("stick", None, snr_db=44), 0.0)
+    walk.heard(detection("stick", None, snr_db=30), 1.0)
+    walk.heard(detection("north", -75, snr_db=20), 1.0)
+    stick, north = walk.antennas.values()
+    assert (stick.newest_dbm, stick.newest_snr_db, stick.best_snr_db) == (None, 30, 44)
+    assert north.newest_snr_db is None
+    assert walk.strongest(1.0) is north  # 30 dB over the noise is some -84 dBm.
+    mark = walk.mark(now_s=1.0)
+    assert (mark.levels_dbm, mark.levels_snr_db, mark.best_snr_db) == (
+        {"north": -75},
+        {"stick": 30},
+        {"stick": 44},
+    )
+    assert "heard by north -75 dBm, stick 30 dB" in note(mark).message
 
 
 def test_other_tags_do_not_count_and_relays_count_for_themselves() -> None:

@@ -2,7 +2,7 @@
 
 import { start as showCompass } from "./compass.js";
 import { byId, element, facts, say, show, sign } from "./dom.js";
-import { NONE, ago, antennaName, count, counted, level } from "./format.js";
+import { NONE, ago, antennaName, count, counted, level, levelOf } from "./format.js";
 import { sparkline } from "./sparkline.js";
 import * as station from "./station.js";
 
@@ -31,7 +31,7 @@ export function start() {
     const newest = new Map(detections.map((each) => [keyOf(each), each]));
     for (const [key, each] of newest) {
       const card = cards.get(key);
-      if (card) hear(card, each.time, each.tag_name ?? each.tag_id, each.rssi_dbm);
+      if (card) hear(card, each.time, each.tag_name ?? each.tag_id, each);
     }
   });
   station.on("tick", showAges);
@@ -104,7 +104,7 @@ function fill(card, antenna, link) {
     card,
     antenna.last_heard ?? null,
     antenna.last_tag_name ?? antenna.last_tag_id,
-    antenna.last_rssi_dbm,
+    { rssi_dbm: antenna.last_rssi_dbm, snr_db: antenna.last_snr_db },
   );
   // Drawn again only where something changed: status comes every five seconds.
   const drawn = JSON.stringify([antenna, link?.state, link?.reason, link?.unknown_frames]);
@@ -119,11 +119,11 @@ function fill(card, antenna, link) {
 }
 
 /** Detections come at once, snapshots every five seconds: the later one of both is shown. */
-function hear(card, time, tag, rssi) {
+function hear(card, time, tag, heard) {
   if (card.lastHeard !== null && (time === null || time < card.lastHeard)) return;
   card.lastHeard = time;
   show(card.last, Boolean(tag));
-  if (tag) say(card.last, `${tag}, ${level(rssi)}`);
+  if (tag) say(card.last, `${tag}, ${levelOf(heard)}`);
 }
 
 function aimOf({ antenna, link, kind, bearing_deg: bearing }) {

@@ -54,6 +54,18 @@ export function quantity(value, unit, digits = 0) {
 
 export const level = (dbm) => quantity(dbm, "dBm");
 
+/** A detection's level as it is told: dBm, or dB over the noise where the radio knows no dBm. */
+export const levelOf = (heard) =>
+  heard.rssi_dbm === null || heard.rssi_dbm === undefined
+    ? quantity(heard.snr_db, "dB over noise")
+    : level(heard.rssi_dbm);
+
+const USUAL_NOISE_DBM = -114;
+
+/** Where a detection's level is drawn, and how it sounds: see `drawn_dbm` in receiver/live.py. */
+export const drawnDbm = (heard) =>
+  heard.rssi_dbm ?? (heard.snr_db === null ? null : USUAL_NOISE_DBM + heard.snr_db);
+
 /** `12 345`, with thin spaces. */
 export const count = (number) =>
   number === null || number === undefined

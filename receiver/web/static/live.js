@@ -4,13 +4,13 @@
 import * as detections from "./detections.js";
 import { byId, element, say, show, sign } from "./dom.js";
 import {
-  NONE,
   antennaName,
   clockTime,
   count,
   counted,
+  drawnDbm,
   interval,
-  level,
+  levelOf,
   levelPart,
 } from "./format.js";
 import { ANY, filterOf, offerAntennas, wordsOf } from "./live_filter.js";
@@ -132,8 +132,8 @@ function filled(old, detection) {
     cells.antenna,
     antennaName(detection) + (detection.relay_id ? ` via ${detection.relay_id}` : ""),
   );
-  say(cells.level, detection.rssi_dbm === null ? NONE : level(detection.rssi_dbm));
-  cells.bar.style.transform = `scaleX(${levelPart(detection.rssi_dbm)})`;
+  say(cells.level, levelOf(detection));
+  cells.bar.style.transform = `scaleX(${levelPart(drawnDbm(detection))})`;
   if (row.dataset.integrity !== detection.integrity) {
     row.dataset.integrity = detection.integrity;
     cells.integrity.replaceChildren(

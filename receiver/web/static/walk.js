@@ -3,7 +3,7 @@
 import { post } from "./api.js";
 import { recentTags } from "./detections.js";
 import { element, failure, say, show } from "./dom.js";
-import { NONE, ago, antennaName, clockTime, interval, isoOf, level, levelPart } from "./format.js";
+import { NONE, ago, antennaName, clockTime, drawnDbm, interval, isoOf, levelOf, levelPart } from "./format.js";
 import { positionFields } from "./position.js";
 import { sessionPanel } from "./session.js";
 import * as station from "./station.js";
@@ -25,7 +25,8 @@ const offered = element("datalist", { id: "walk-tags" });
 const sound = element("button", { type: "button", "aria-pressed": "false" }, "Sound");
 const readout = element("div", { class: "readout" });
 const value = element("span", {}, NONE);
-const big = element("output", { class: "big" }, value, element("small", {}, " dBm"));
+const valueUnit = element("small", {}, " dBm");
+const big = element("output", { class: "big" }, value, valueUnit);
 const bar = element("i", {});
 const words = element("p", { class: "words" });
 const best = element("p", { class: "best" });
@@ -168,7 +169,7 @@ function hear(detections) {
     state.best = louder(state.best, each);
   }
   // One beep for what came together: twelve antennas are no chord.
-  beep(levelPart(Math.max(...mine.map((each) => each.rssi_dbm ?? -200))));
+  beep(levelPart(Math.max(...mine.map((each) => drawnDbm(each) ?? -200))));
   showState();
 }
 
@@ -177,13 +178,15 @@ const placeOf = (each) => each.relay_id ?? antennaName(each);
 
 function louder(before, each) {
   if (!before) return each;
-  return (each.rssi_dbm ?? -Infinity) > (before.rssi_dbm ?? -Infinity) ? each : before;
+  return (drawnDbm(each) ?? -Infinity) > (drawnDbm(before) ?? -Infinity) ? each : before;
 }
 
 function showState() {
   const { last, best: loudest } = state;
-  const part = levelPart(last?.rssi_dbm);
-  say(value, last === null ? NONE : level(last.rssi_dbm).replace(" dBm", ""));
+  const part = last === null ? 0 : levelPart(drawnDbm(last));
+  const [number, ...unit] = last === null ? [NONE, "dBm"] : levelOf(last).split(" ");
+  say(value, number);
+  say(valueUnit, ` ${unit.join(" ")}`);
   readout.dataset.near =
     last === null ? "none" : part > 0.66 ? "near" : part > 0.33 ? "middle" : "far";
   bar.style.transform = `scaleX(${part})`;
@@ -191,7 +194,7 @@ function showState() {
     best,
     loudest === null
       ? ""
-      : `Best so far ${level(loudest.rssi_dbm)} on ${placeOf(loudest)} at ${clockTime(loudest.time)} UTC, ${state.heard} heard`,
+      : `Best so far ${levelOf(loudest)} on ${placeOf(loudest)} at ${clockTime(loudest.time)} UTC, ${state.heard} heard`,
   );
   antennas.replaceChildren(
     ...[...state.byAntenna].map(([name, { last: each, best: top }]) =>
@@ -202,7 +205,7 @@ function showState() {
         element(
           "span",
           {},
-          `${level(each.rssi_dbm)}, best ${level(top.rssi_dbm)}, every ${interval(each.interval_s)}`,
+          `${levelOf(each)}, best ${levelOf(top)}, every ${interval(each.interval_s)}`,
         ),
       ),
     ),
