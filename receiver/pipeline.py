@@ -40,7 +40,7 @@ from receiver.limits import (
 from receiver.links.intake import FrameListener, LinkStatus, MessageListener
 from receiver.links.topics import TopicRoutes
 from receiver.live import LiveRing
-from receiver.settings import MqttLink, SerialLink, SocketLink
+from receiver.settings import MqttLink, MqttTopic, SerialLink, SocketLink, labels
 from receiver.store.writer import Batch, Writer
 
 log = structlog.get_logger()
@@ -122,10 +122,10 @@ class Pipeline:
         listener: FrameListener | None = None,
     ) -> "StreamIntake":
         """Return the intake of a serial link or socket; `listener` sees each frame first."""
-        activity = LinkActivity(status, iter([link.antenna]))
+        activity = LinkActivity(status, iter(labels(link)))
         self._activity.add(activity)
         entry = registry.entry(link.decoder)
-        source = Source(link=link.name, decoder=entry.identity, antenna=link.antenna)
+        source = _source(link.name, entry.identity, link)
         return StreamIntake(
             self,
             activity,
@@ -139,13 +139,14 @@ class Pipeline:
         self, link: MqttLink, status: LinkStatus, listeners: Mapping[str, MessageListener] = _NONE
     ) -> "MessageIntake":
         """Return the intake of an MQTT link; `listeners`, by decoder, see each message first."""
-        activity = LinkActivity(status, (topic.antenna for topic in link.topics))
+        told = (label for topic in link.topics for label in labels(topic))
+        activity = LinkActivity(status, told)
         self._activity.add(activity)
         routes = []
         for topic in link.topics:
             entry = registry.entry(topic.decoder)
             route = _MessageRoute(
-                Source(link=link.name, decoder=entry.identity, antenna=topic.antenna),
+                _source(link.name, entry.identity, topic),
                 entry.made(self._payloads).decode,
                 entry.framing,
                 listeners.get(topic.decoder),
@@ -328,6 +329,15 @@ class Pipeline:
                 **level,
                 integrity=detection.integrity,
             )
+
+
+def _source(link: str, decoder: str, radios: SerialLink | SocketLink | MqttTopic) -> Source:
+    return Source(
+        link=link,
+        decoder=decoder,
+        antenna=radios.antenna,
+        antennas=tuple(radios.antennas.items()),
+    )
 
 
 class StreamIntake:

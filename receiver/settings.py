@@ -26,6 +26,15 @@ FrequencyMhz: TypeAlias = Annotated[
 ]
 
 
+Antennas: TypeAlias = Annotated[
+    dict[str, Label],
+    Meta(
+        description="Your labels where one link has several radios, by the name that their frames "
+        'give them: { 1 = "south" }.'
+    ),
+]
+
+
 class StationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who and where this station is."""
 
@@ -147,6 +156,7 @@ class SerialLink(
     antenna: Annotated[
         Label | None, Meta(description="Your label for the antenna on this radio.")
     ] = None
+    antennas: Antennas = {}
     decoder: Annotated[str, Meta(description="What the radio speaks.")] = "ctt"
     baud_rate: Annotated[
         Annotated[int, Meta(ge=300, le=4_000_000)] | None,
@@ -214,6 +224,7 @@ class SocketLink(
     antenna: Annotated[
         Label | None, Meta(description="Your label for the antenna on this radio.")
     ] = None
+    antennas: Antennas = {}
     frequency_mhz: FrequencyMhz = None
 
 
@@ -227,6 +238,7 @@ class MqttTopic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     antenna: Annotated[Label | None, Meta(description="Your label for the antenna behind it.")] = (
         None
     )
+    antennas: Antennas = {}
     frequency_mhz: FrequencyMhz = None
 
 
@@ -274,6 +286,12 @@ class MqttLink(
             "stations that tell of themselves; 0 is never.",
         ),
     ] = 0.0
+
+
+def labels(radios: SerialLink | SocketLink | MqttTopic) -> tuple[str | None, ...]:
+    """Return the owner's labels of the antennas behind a link or topic; None is its only one."""
+    told = tuple(radios.antennas.values())
+    return told if radios.antenna is None and told else (radios.antenna, *told)
 
 
 Link: TypeAlias = SerialLink | SocketLink | MqttLink | SoftwareRadioLink

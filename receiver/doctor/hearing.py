@@ -11,7 +11,8 @@ from receiver.coded_ids.tag_lists import canonical
 from receiver.doctor.findings import Finding, Severity
 from receiver.doctor.site import Site
 from receiver.doctor.store import store_reader
-from receiver.settings import MqttLink
+from receiver.radio_settings import SoftwareRadioLink
+from receiver.settings import MqttLink, labels
 from receiver.store.queries import DetectionFilter, Reader
 from receiver.watch_settings import BeaconSettings
 
@@ -89,12 +90,13 @@ def silent_antennas(site: Site) -> Iterator[Finding]:
 def _configured(site: Site) -> set[str]:
     names: set[str] = set()
     for link in site.settings.links if site.settings else ():
-        labels = (
-            [topic.antenna for topic in link.topics]
-            if isinstance(link, MqttLink)
-            else [link.antenna]
-        )
-        names |= {label or link.name for label in labels}
+        if isinstance(link, MqttLink):
+            told = [label for topic in link.topics for label in labels(topic)]
+        elif isinstance(link, SoftwareRadioLink):
+            told = [link.antenna]
+        else:
+            told = list(labels(link))
+        names |= {label or link.name for label in told}
     return names
 
 

@@ -3,10 +3,11 @@
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from receiver import config
-from receiver.settings import SerialLink
+from receiver.settings import SerialLink, labels
 
 HERE = Path("/etc/stopover/station.toml")
 
@@ -144,3 +145,17 @@ def test_a_port_that_may_change_its_number_is_warned_of() -> None:
     settings = config.parse(text, HERE)
     assert isinstance(settings.links[0], SerialLink)
     assert ["by-path" in warning for warning in config.warnings(settings)] == [True]
+
+
+def test_the_radios_of_a_link_with_several_have_labels_of_their_own() -> None:
+    text = (
+        '[[links]]\nkind = "serial"\nname = "open"\ndevice = "/dev/serial/by-path/x"\n'
+        'decoder = "station-link"\nantenna = "north"\nantennas = { 1 = "south", 2 = "west" }\n'
+    )
+    (link,) = config.parse(text, HERE).links
+    assert isinstance(link, SerialLink)
+    assert labels(link) == ("north", "south", "west")
+    only_numbered = msgspec.structs.replace(link, antenna=None)
+    assert labels(only_numbered) == ("south", "west")
+    with pytest.raises(config.ConfigError, match=r"antennas"):
+        config.parse(text.replace('"south"', "7"), HERE)

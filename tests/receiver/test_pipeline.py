@@ -8,7 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from protocols.ctt.packet import build_packet
+from protocols.framing import cobs_encode
 from protocols.records import Detection, RadioInfo
+from protocols.station_link.bodies import Modulation, Packet
+from protocols.station_link.frames import build_frame
 from receiver import pipeline as pipeline_module
 from receiver.activity import Activity, LinkActivity
 from receiver.arrivals import Arrival, Source, Stamp
@@ -282,3 +286,29 @@ def test_what_is_heard_now_is_kept_of_a_bounded_number_of_antennas() -> None:
         live.heard(Arrival(tag, Source(link="ch1", decoder="ctt/1"), stamp))
     assert len(live.newest) <= LIVE_PLACES
     assert [heard.number for heard in live.since(0)] == list(range(live.count - 4, live.count + 1))
+
+
+async def test_each_radio_of_a_link_is_stored_under_its_owners_label(station: Station) -> None:
+    link = SerialLink(
+        name="open",
+        device="/dev/null",
+        decoder="station-link",
+        antenna="north",
+        antennas={"1": "south"},
+    )
+    intake = station.pipeline.stream_intake(link, station.status)
+    for radio in (0, 1, 2):
+        packet = Packet(
+            radio=radio,
+            modulation=Modulation.CTT_FSK,
+            frequency_hz=434_000_000,
+            rssi_ddbm=-700,
+            packet=build_packet("78664C33"),
+        )
+        intake.received(cobs_encode(build_frame(packet, seq=radio, uptime_us=radio)) + b"\0")
+    await station.end()
+    with Reader(station.path) as reader:
+        heard = [row["antenna"] for row in reader.detections(DetectionFilter())]
+        hours = {hour["antenna"] for hour in reader.activity(DetectionFilter())}
+    assert heard == ["north", "south", "2"]
+    assert {"north", "south", "2"} <= hours
