@@ -32,10 +32,10 @@ FIRMWARE = b'{"name":"SensorStationRadio","firmware":"4.0.0"}\r\n'
 PRESET_SET = b'{"key":"preset","res":true}\r\n'
 FAST = CttTiming(
     ask_after_s=0.02,
-    answer_within_s=0.05,
+    answer_within_s=0.25,
     reopen_after_s=0.02,
     command_spacing_s=0.01,
-    command_answer_s=0.05,
+    command_answer_s=0.25,
     silent_reopen_s=0.1,
 )
 
