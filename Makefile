@@ -27,7 +27,7 @@ demo: setup
 
 test: setup
 	deploy/ensure-packages $(TEST_PACKAGES)
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 test-deb: setup
 	deploy/ensure-packages $(DEB_PACKAGES)

@@ -1,6 +1,7 @@
 """Whose fault a refusal is, for any pattern of bad rows: the good arrive, the bad are told."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -42,11 +43,11 @@ class Choosy:
 
 
 @pytest.fixture(scope="module")
-def made_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("made") / "s.db"
     with Store.open(path, station_id="marsh") as opened:
         opened.append(numbers(range(1, ROWS + 1)))
-    return path.read_bytes()
+    return path
 
 
 @given(
@@ -57,13 +58,13 @@ def made_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @settings(max_examples=30, deadline=None)
 def test_good_rows_arrive_and_bad_ones_are_set_aside_unless_nothing_is_taken(
     tmp_path_factory: pytest.TempPathFactory,
-    made_store: bytes,
+    made_store: Path,
     bad: frozenset[int],
     batch_rows: int,
     mended: bool,  # noqa: FBT001  hypothesis gives it by name.
 ) -> None:
     path = tmp_path_factory.mktemp("store") / "s.db"
-    path.write_bytes(made_store)
+    path.write_bytes(made_store.read_bytes())
     far_end = Choosy(bad)
 
     store = Store.open(path)
