@@ -58,6 +58,16 @@ def test_every_target_of_make_on_a_page_is_there() -> None:
                         assert "=" in target or is_target, command
 
 
+def test_every_alarm_is_explained_to_its_owner() -> None:
+    source = (ROOT / "receiver" / "health" / "snapshot.py").read_text(encoding="utf-8")
+    (told,) = re.findall(r'alarm: str\n\s+"""(.*?)"""', source, re.DOTALL)
+    explained = (ROOT / "deploy" / "alarms.md").read_text(encoding="utf-8")
+    alarms = re.findall(r"`([a-z-]+)`", told)
+    assert len(alarms) > 10
+    for alarm in alarms:
+        assert f"\n| `{alarm}` |" in explained
+
+
 def ours(page: Path) -> list[tuple[Block, str]]:
     return [
         (block, command)
