@@ -220,9 +220,10 @@ SINK_REQUEST_OVERHEAD_BYTES: Final = 1_000
 """What a batch costs beside its body, as the daily bound counts: headers, answer, TCP and a share
 of the TLS handshake (about 5 kB each time a connection is made)."""
 
-SINK_SUSPECTS: Final = 8
+SINK_SUSPECTS: Final = 32
 """Refused rows that are followed one by one; then the tries leap, to see whether the far end takes
-anything at all."""
+anything at all, and may leap over the good ones among scattered bad ones. 32 tries of one row cost
+some 40 kB."""
 
 SINK_CONFIRM_S: Final = 30.0
 """How long a broker may take over a publication before the connection counts as lost."""

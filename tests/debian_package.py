@@ -78,8 +78,8 @@ def build_and_debootstrap(sources: Path, folder: Path) -> Package:
 def install(package: Package, folder: Path) -> InstalledPackage:
     """Install the package on a machine that has nothing of it."""
     with DebianMachine(folder, [package.clean_disk]) as machine:
-        shutil.copy(package.file, machine.path("/root/stopover.deb"))
-        said = machine.run("dpkg", "--force-unsafe-io", "--install", "/root/stopover.deb")
+        shutil.copy(package.file, machine.path("/srv/stopover.deb"))
+        said = machine.run("dpkg", "--force-unsafe-io", "--install", "/srv/stopover.deb")
         machine.run("sync")
     return InstalledPackage((machine.changes, package.clean_disk), said)
 

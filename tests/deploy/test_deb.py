@@ -83,8 +83,8 @@ def wait_for(debian: DebianMachine, number: int) -> None:
 
 def upgrade(debian: DebianMachine, later_deb: Path) -> str:
     """Install a later release without anybody to answer a question."""
-    shutil.copy(later_deb, debian.path("/root/later.deb"))
-    return debian.run("dpkg", "--force-unsafe-io", "--install", "/root/later.deb", text="")
+    shutil.copy(later_deb, debian.path("/srv/later.deb"))
+    return debian.run("dpkg", "--force-unsafe-io", "--install", "/srv/later.deb", text="")
 
 
 def test_a_fresh_installation_starts_nothing_and_says_what_to_do(
@@ -100,12 +100,12 @@ def test_the_command_works_in_its_own_environment(debian: DebianMachine) -> None
     version = debian.run("stopover", "--version")
     assert re.fullmatch(r"stopover \d+\.\d+\.\d+\n", version)
     # A module of that name in the folder or the environment of whoever types is not taken.
-    debian.run("sh", "-c", "mkdir /root/trap; echo 1/0 > /root/trap/receiver.py")
-    trapped = debian.run("sh", "-c", "cd /root/trap; PYTHONPATH=/root/trap stopover --version")
+    debian.run("sh", "-c", "mkdir /srv/trap; echo 1/0 > /srv/trap/receiver.py")
+    trapped = debian.run("sh", "-c", "cd /srv/trap; PYTHONPATH=/srv/trap stopover --version")
     assert trapped == version
     assert f"store {STORE}" in debian.run("stopover", "check", "-c", CONFIGURATION)
-    debian.run("stopover", "init", "/root/another.toml")
-    debian.run("stopover", "check", "-c", "/root/another.toml")
+    debian.run("stopover", "init", "/srv/another.toml")
+    debian.run("stopover", "check", "-c", "/srv/another.toml")
     debian.run("/opt/stopover/bin/python3", "-c", "import numpy, zstandard")
 
 
@@ -126,12 +126,12 @@ def test_a_simulated_night_is_imported_without_a_compiler_or_a_network(
     debian: DebianMachine,
 ) -> None:
     debian.run(
-        *("stopover", "simulate", "quiet-marsh", "--files", "/root/rec"),
+        *("stopover", "simulate", "quiet-marsh", "--files", "/srv/rec"),
         *("--duration", "600", "--seed", "1"),
     )
-    files = debian.run("find", "/root/rec", "-type", "f").split()
-    debian.run("stopover", "import", *files, "--db", "/root/night.db")
-    assert debian.run("stopover", "tags", "--db", "/root/night.db").count("\n") > 1
+    files = debian.run("find", "/srv/rec", "-type", "f").split()
+    debian.run("stopover", "import", *files, "--db", "/srv/night.db")
+    assert debian.run("stopover", "tags", "--db", "/srv/night.db").count("\n") > 1
 
 
 def test_systemd_takes_the_installed_units_without_a_complaint(debian: DebianMachine) -> None:
@@ -213,10 +213,10 @@ def test_the_service_writes_its_store_and_its_configuration_and_nothing_else(
 def test_it_installs_where_no_systemd_runs_as_in_an_image_that_is_being_built(
     debian: DebianMachine, later_deb: Path
 ) -> None:
-    shutil.copy(later_deb, debian.path("/root/later.deb"))
+    shutil.copy(later_deb, debian.path("/srv/later.deb"))
     debian.run("dpkg", "--purge", "stopover")
     install = (
-        "mount -t tmpfs -o mode=755 tmpfs /run && dpkg --force-unsafe-io --install /root/later.deb"
+        "mount -t tmpfs -o mode=755 tmpfs /run && dpkg --force-unsafe-io --install /srv/later.deb"
     )
     said = debian.run("unshare", "--mount", "sh", "-c", install)
     assert "systemctl enable --now stopover" in said
@@ -280,7 +280,7 @@ async def test_neither_remove_nor_purge_touches_the_detections(
     assert debian.path(STORE).read_bytes() == store
     assert not debian.path("/etc/stopover").exists()
     # Whoever comes back finds all of it.
-    debian.run("dpkg", "--force-unsafe-io", "--install", "/root/stopover.deb")
+    debian.run("dpkg", "--force-unsafe-io", "--install", "/srv/stopover.deb")
     assert len(tags(debian)) == 1
 
 
@@ -291,10 +291,10 @@ def test_the_stick_gets_what_the_station_heard(debian: DebianMachine) -> None:
     )
     debian.run("sh", "-c", f"cat >> {CONFIGURATION}", text=sink)
     debian.run(
-        *("stopover", "simulate", "quiet-marsh", "--files", "/root/rec"),
+        *("stopover", "simulate", "quiet-marsh", "--files", "/srv/rec"),
         *("--duration", "600", "--seed", "1"),
     )
-    files = debian.run("find", "/root/rec", "-type", "f").split()
+    files = debian.run("find", "/srv/rec", "-type", "f").split()
     debian.run("stopover", "import", *files, "--db", STORE)
     debian.run("chown", "-R", "stopover:stopover", "/var/lib/stopover")
     # Memory in the place of the stick: no device is there, and FAT may be missing in this kernel.
@@ -304,7 +304,7 @@ def test_the_stick_gets_what_the_station_heard(debian: DebianMachine) -> None:
         r"umask=0027 /dev/%i ": "mode=0750 --type=tmpfs tmpfs ",
         r"(?m)^ExecStart=": "ExecStartPre=+/bin/touch /run/stopover-usb/.stopover\nExecStart=",
         r"(?m)^ExecStopPost=": (
-            "ExecStartPost=+/bin/cp -r /run/stopover-usb /root/stick\nExecStopPost="
+            "ExecStartPost=+/bin/cp -r /run/stopover-usb /srv/stick\nExecStopPost="
         ),
     }.items():
         assert re.search(shipped, unit), shipped
@@ -313,7 +313,7 @@ def test_the_stick_gets_what_the_station_heard(debian: DebianMachine) -> None:
     debian.run("systemctl", "daemon-reload")
     started = debian.try_to("systemctl", "start", "stick")
     assert started.returncode == 0, debian.run("journalctl", "--unit=stick")
-    assert "/last-copied.txt" in debian.run("find", "/root/stick", "-type", "f")
+    assert "/last-copied.txt" in debian.run("find", "/srv/stick", "-type", "f")
     assert not debian.path("/run/stopover-usb/.stopover").exists()  # It may be pulled out.
 
 

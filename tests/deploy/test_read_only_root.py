@@ -52,10 +52,10 @@ def test_systemd_and_mount_read_what_the_page_tells_to_write(debian: DebianMachi
     kept = [fields for fields in lines if fields[:2] != ["tmpfs", "/var/lib/chrony"]]
     write(debian, "/etc/fstab", "".join(f"{' '.join(fields)}\n" for fields in kept))
     generator = "/usr/lib/systemd/system-generators/systemd-fstab-generator"
-    debian.run("mkdir", "/root/units")
-    said = debian.try_to(generator, *["/root/units"] * 3)
+    debian.run("mkdir", "/srv/units")
+    said = debian.try_to(generator, *["/srv/units"] * 3)
     assert said.returncode == 0, said.stderr
-    made = debian.run("ls", "/root/units").split()
+    made = debian.run("ls", "/srv/units").split()
     devices = {"/var/lib/stopover"}
     for fields in kept:
         if fields[1] not in devices:

@@ -25,13 +25,13 @@ BLOCK = "/sys/devices/platform/usb1/1-2/block/sda/sda1"
 MAKE_DEVICE = """
 set -e
 device() {
-    mkdir -p "/root/$1" "/root/sys/$2"
-    printf "$3" > "/root/$1/uevent"
-    ln -sfn "/sys/$2" "/root/$1/subsystem"
+    mkdir -p "/srv/$1" "/srv/sys/$2"
+    printf "$3" > "/srv/$1/uevent"
+    ln -sfn "/sys/$2" "/srv/$1/subsystem"
 }
 device "$USB" bus/usb "MAJOR=189\\nMINOR=1\\nDEVNAME=bus/usb/001/002\\nDEVTYPE=usb_device\\n"
-echo "$VENDOR" > "/root/$USB/idVendor"
-echo "$PRODUCT" > "/root/$USB/idProduct"
+echo "$VENDOR" > "/srv/$USB/idVendor"
+echo "$PRODUCT" > "/srv/$USB/idProduct"
 device "$USB/1-1:1.0" bus/usb "DEVTYPE=usb_interface\\n"
 device "$USB/1-1:1.0/ttyUSB0" bus/usb-serial ""
 device "$TTY" class/tty "MAJOR=188\\nMINOR=0\\nDEVNAME=ttyUSB0\\n"
@@ -55,7 +55,7 @@ def plug_in(debian: DebianMachine, device: str, vendor: str = "", product: str =
         *(f"VENDOR={vendor}", f"PRODUCT={product}", "sh", "-c", MAKE_DEVICE),
     )
     test = (
-        "mount --bind /root/sys /sys && SYSTEMD_DEVICE_VERIFY_SYSFS=0 SYSTEMD_LOG_LEVEL=debug"
+        "mount --bind /srv/sys /sys && SYSTEMD_DEVICE_VERIFY_SYSFS=0 SYSTEMD_LOG_LEVEL=debug"
         f" udevadm test --action=add {device}"
     )
     ran = debian.try_to("unshare", "--mount", "sh", "-c", test)

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from store_traffic import numbers
 
@@ -19,6 +19,7 @@ from receiver.store.database import Store
 from receiver.store.outbox import RefusedRow, SinkNote
 
 ROWS = 30
+"""Fewer than `SINK_SUSPECTS`: each row is tried by itself before any is leapt over."""
 
 
 class Choosy:
@@ -55,6 +56,7 @@ def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     batch_rows=st.integers(1, ROWS),
     mended=st.booleans(),
 )
+@example(bad=frozenset((1, 2, 3, 4, 5, *range(11, 20), 21, 24, 29, 30)), batch_rows=1, mended=False)
 @settings(max_examples=30, deadline=None)
 def test_good_rows_arrive_and_bad_ones_are_set_aside_unless_nothing_is_taken(
     tmp_path_factory: pytest.TempPathFactory,
@@ -117,7 +119,7 @@ def test_a_far_end_that_refuses_everything_is_known_after_few_tries() -> None:
         tries += 1
         last = position + 1
         assert refusals.refused("detections", last, "no") is None
-    assert (tries < 60, last) == (True, rows)
+    assert (tries < 85, last) == (True, rows)
 
 
 def test_what_was_refused_of_another_store_is_forgotten() -> None:
