@@ -221,7 +221,7 @@ class Daemon:
             status,
             self.pipeline,
             self.settings.station.id,
-            known_tags=lambda: _known_tags(self.settings.tags),
+            known_tags=lambda: self.health.names.known,
         )
 
     async def _reload_when_asked(self) -> None:
