@@ -40,6 +40,7 @@ class ServedStation:
     ) -> None:
         """`devices` are by antenna, `names` the owner's for tags, the rest is configuration."""
         folder.mkdir(exist_ok=True, parents=True)
+        self._radios = len(devices)
         self.store = folder / "station.db"
         self._configuration = folder / "stopover.toml"
         self._log = folder / "log"
@@ -67,14 +68,17 @@ class ServedStation:
         )
 
     def start(self) -> None:
-        """Start it; return when its page is served."""
-        served = self._told("page")
+        """Start it; return when its page is served and its radios, all plugged in, are heard.
+
+        What a radio said before its port was opened is nobody's: the driver throws it away.
+        """
+        served, opened = self._told("page"), self._told("link open")
         with self._log.open("ab") as log:
             self._run = subprocess.Popen(
                 [_STOPOVER, "run", "-c", str(self._configuration)], stdout=log, stderr=log
             )
         give_up_at = time.monotonic() + _PATIENCE_S
-        while self._told("page") == served:
+        while self._told("page") == served or self._told("link open") < opened + self._radios:
             assert self._run.poll() is None, self._log.read_text()
             assert time.monotonic() < give_up_at, self._log.read_text()
             time.sleep(0.01)
