@@ -5,13 +5,16 @@ turned to its own carrier and summed up for each tone; differences of the runnin
 places, between samples too, are the filters' outputs for any start and any bit rate.
 """
 
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from protocols.radio.fsk_front import BIT_RATE, DEVIATION_HZ
 from protocols.radio.samples import Samples
+from protocols.radio.turns import unit
 
 RATE_ERRORS: Final = np.array([-0.0035, 0.0, 0.0035])
 """Bit rates that are tried: of one that is 0.5 % off, the last bits are then a tenth of a bit off.
@@ -28,6 +31,10 @@ class BitSums(NamedTuple):
 
     ones: ComplexArray
     zeros: ComplexArray
+
+    def of(self, candidates: Sequence[int]) -> Self:
+        """Return those of some of the candidates."""
+        return type(self)(self.ones[list(candidates)], self.zeros[list(candidates)])
 
     def powers(self) -> FloatArray:
         """Return the power in both tones, candidates x bit rates x bits."""
@@ -60,34 +67,49 @@ def bit_sums(
     margin = int(_MARGIN_BITS * samples_per_bit) + 1
     count = int(bits * samples_per_bit * 1.01) + 2 * margin
     begins = np.floor(starts).astype(np.intp) - margin
-    places = begins[:, np.newaxis] + np.arange(count)
-    inside = (places >= 0) & (places < len(window))
-    samples = np.where(inside, window[np.clip(places, 0, len(window) - 1)], 0)
+    samples = _stretches(window, begins, count)
 
-    time_s = np.arange(count) / rate_hz
-    still = samples * np.exp(-2j * np.pi * carriers_hz[:, np.newaxis] * time_s)
-    tone = np.exp(-2j * np.pi * DEVIATION_HZ * time_s)
+    at = np.arange(count)
+    still = samples * unit(carriers_hz[:, np.newaxis] * (-1 / rate_hz) * at)
+    tone = unit(at * (-DEVIATION_HZ / rate_hz))
+    tones = np.stack([still * tone, still * tone.conj()], axis=1)
     edges = (starts - begins + anchor_bit * samples_per_bit)[:, np.newaxis, np.newaxis] + (
         np.arange(bits + 1) - anchor_bit
     ) * (samples_per_bit / (1 + rate_errors))[:, np.newaxis]
+    sums = _between(tones, edges)
     # A tone turns by whole turns in a bit: counted from the bit's beginning it tells the phase.
-    turned = np.exp(2j * np.pi * DEVIATION_HZ / rate_hz * edges[:, :, :-1])
-    scale = 1 / np.sqrt(samples_per_bit)
-    return BitSums(
-        ones=_between(still * tone, edges) * turned * scale,
-        zeros=_between(still * tone.conj(), edges) * turned.conj() * scale,
-    )
+    turned = unit((DEVIATION_HZ / rate_hz) * edges[:, :, :-1]) / np.sqrt(samples_per_bit)
+    return BitSums(ones=sums[:, 0] * turned, zeros=sums[:, 1] * turned.conj())
 
 
-def _between(samples: ComplexArray, edges: FloatArray) -> ComplexArray:
-    """Return the sums of samples between neighbouring edges, candidates x bit rates x bits."""
-    running = np.zeros((samples.shape[0], samples.shape[1] + 1), dtype=np.complex128)
-    np.cumsum(samples, axis=1, out=running[:, 1:])
-    whole = np.clip(edges.astype(np.intp), 0, samples.shape[1] - 1)
-    part = edges - whole
-    candidate = np.arange(len(samples))[:, np.newaxis, np.newaxis]
-    at_edges = running[candidate, whole] * (1 - part) + running[candidate, whole + 1] * part
-    return np.diff(at_edges, axis=2)
+def _stretches(window: Samples, begins: npt.NDArray[np.intp], count: int) -> Samples:
+    """Return so many samples from each place on; outside the window there is silence."""
+    if not len(begins):
+        return np.zeros((0, count), dtype=np.complex64)
+    if begins.min() < 0 or begins.max() + count > len(window):
+        silence = np.zeros(count, dtype=np.complex64)
+        begins = np.clip(begins + count, 0, len(window) + count)
+        window = np.concatenate([silence, window, silence])
+    stretches: Samples = sliding_window_view(window, count)[begins]
+    return stretches
+
+
+def _between(tones: Samples, edges: FloatArray) -> ComplexArray:
+    """Return the sums of samples between neighbouring edges.
+
+    `tones` are candidates x tones x samples, `edges` candidates x bit rates x bits + 1, the sums
+    candidates x tones x bit rates x bits.
+    """
+    candidates, kinds, count = tones.shape
+    running = np.zeros((candidates, kinds, count + 1), dtype=np.complex128)
+    np.cumsum(tones, axis=2, out=running[:, :, 1:])
+    whole = np.minimum(edges.astype(np.intp), count - 1)
+    part = (edges - whole)[:, np.newaxis]
+    flat = whole.reshape(candidates, 1, -1)
+    shape = (candidates, kinds, *whole.shape[1:])
+    before = np.take_along_axis(running, flat, axis=2).reshape(shape)
+    behind = np.take_along_axis(running, flat + 1, axis=2).reshape(shape)
+    return np.diff(before + (behind - before) * part, axis=3)
 
 
 def _power(outputs: ComplexArray) -> FloatArray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from protocols.errors import ProtocolError
 from protocols.radio.samples import Samples
+from protocols.radio.turns import oscillation
 
 MIN_RATE_HZ: Final = 160_000
 """Two tones 25 kHz off, tags 25 kHz off, and a bit's bandwidth at each side."""
@@ -47,8 +48,7 @@ class Channel:
         """Return the channel's samples that are complete now. What is no number counts as 0."""
         moved = _finite(samples)
         if self._turns:
-            turns = (np.arange(self._taken, self._taken + len(moved)) * self._turns) % 1.0
-            moved = moved * np.exp(-2j * np.pi * turns).astype(np.complex64)
+            moved *= oscillation(-self._turns, self._taken, len(moved))
         self._taken += len(moved)
         if self._step == 1:
             return moved

@@ -20,8 +20,9 @@ from protocols.radio.fsk_front import (
     Floats,
     SoftBits,
     ToneFilters,
-    pattern_scores,
+    pattern_fit,
 )
+from protocols.radio.turns import unit
 
 KNOWN: Final = np.unpackbits(np.frombuffer(PREAMBLE[1:] + SYNC_WORD, dtype=np.uint8)).astype(bool)
 """Two bytes of preamble and the sync word: a third byte of preamble not all tags send."""
@@ -36,6 +37,8 @@ MAX_MAXIMA: Final = 1500
 MAX_CANDIDATES: Final = 128
 """A window of noise has 3, one of dense traffic a few for each packet."""
 
+_BESIDE: Final = np.array([-1, 0, 1])
+_NEAR: Final = np.array([-2, -1, 0, 1, 2])
 _BINS: Final = 64
 _NEAR_HZ: Final = 10_500.0
 """How far from its offset's carrier a candidate is looked for: a neighbour's, when that scored by
@@ -55,26 +58,22 @@ class Candidates(NamedTuple):
 
 def candidates(filters: ToneFilters, soft: SoftBits, starts_before: float) -> Candidates:
     """Return where packets may begin, before so many samples of the window, best first."""
-    scores = pattern_scores(soft, KNOWN)
+    fit = pattern_fit(soft, KNOWN)
     last = int(starts_before * PHASES / filters.samples_per_bit)
-    offsets, frames = _maxima(scores[:, : max(0, last)])
-    return _coherent(filters, soft, offsets, frames)
+    offsets, frames = _maxima(fit.scores[:, : max(0, last)])
+    return _coherent(filters, soft, offsets, frames, fit.energies[offsets, frames])
 
 
 def _maxima(scores: Floats) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Return offset and frame of each score that none of its neighbours tops."""
     offsets, frames = np.nonzero(scores > MIN_SCORE)
-    own = scores[offsets, frames]
-    top = np.ones(len(own), dtype=bool)
-    for offset_step in (-1, 0, 1):
-        beside = offsets + offset_step
-        there = (beside >= 0) & (beside < len(scores))
-        for step in (-2, -1, 0, 1, 2):
-            near = np.clip(frames + step, 0, scores.shape[1] - 1)
-            top &= ~there | (scores[np.where(there, beside, 0), near] <= own)
-    best = np.flatnonzero(top)
+    # Beyond the grid's edges they have themselves for neighbours.
+    beside = np.clip(offsets + _BESIDE[:, np.newaxis, np.newaxis], 0, len(scores) - 1)
+    near = np.clip(frames + _NEAR[:, np.newaxis], 0, scores.shape[1] - 1)
+    tops = scores[beside, near].max(axis=(0, 1))
+    best = np.flatnonzero(scores[offsets, frames] >= tops)
     if len(best) > MAX_MAXIMA:
-        best = best[np.argsort(-own[best], kind="stable")[:MAX_MAXIMA]]
+        best = best[np.argsort(-tops[best], kind="stable")[:MAX_MAXIMA]]
     return offsets[best], frames[best]
 
 
@@ -83,14 +82,15 @@ def _coherent(
     soft: SoftBits,
     offsets: npt.NDArray[np.intp],
     frames: npt.NDArray[np.intp],
+    energies: Floats,
 ) -> Candidates:
     places = frames[:, np.newaxis] + PHASES * np.arange(len(KNOWN))
     ones, zeros = soft.ones[offsets][:, np.newaxis], soft.zeros[offsets][:, np.newaxis]
-    own, other = np.where(KNOWN, ones, zeros), np.where(KNOWN, zeros, ones)
-    late = soft.late[places]
-    turned = soft.tones[own, places] * np.where(KNOWN, late.conj(), late)
-    energy = (soft.powers[own, places] + soft.powers[other, places]).sum(axis=1)
-    apart = np.stack([np.where(KNOWN, turned, 0), np.where(KNOWN, 0, turned)], axis=1)
+    own = soft.tones(np.where(KNOWN, ones, zeros), places)
+    turned = own * unit(np.where(KNOWN, -1, 1) * soft.late_turns[places])
+    apart = np.zeros((len(places), 2, len(KNOWN)), dtype=np.complex64)
+    apart[:, 0, KNOWN] = turned[:, KNOWN]
+    apart[:, 1, ~KNOWN] = turned[:, ~KNOWN]
     spectra = np.fft.fft(apart, _BINS, axis=2)
     sums = np.abs(spectra).sum(axis=1)
 
@@ -106,7 +106,7 @@ def _coherent(
         (left > 0) & (right > 0) & (curve > _SMALL), (right - left) / (2 * curve + _SMALL), 0
     )
     turn = np.angle(spectra[row, 0, best] * spectra[row, 1, best].conj()) / (2 * np.pi)
-    coherences = peak**2 / (len(KNOWN) * energy + _SMALL)
+    coherences = peak**2 / (len(KNOWN) * energies + _SMALL)
 
     good = np.flatnonzero(coherences > MIN_COHERENCE)
     good = good[np.argsort(-coherences[good], kind="stable")[:MAX_CANDIDATES]]

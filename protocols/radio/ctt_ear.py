@@ -53,6 +53,7 @@ OCCUPIED_RATIO: Final = 2.0
 """A bit's power in the channel against the noise's, over sixteen bits: noise is never there."""
 
 _CLIPPED_DBFS: Final = 0.2
+_KEPT_BYTES: Final = 8 * 1024 * 1024
 _EVERY: Final = 3 * PHASES
 """Every third bit tells the noise floor to 1 %."""
 _STRETCH: Final = 16 * PHASES
@@ -78,6 +79,9 @@ class CttEar:
         Raises:
             ProtocolError: the sample rate is too low for that, or an id is not eight hex digits.
         """
+        # Freed at once: the C library then keeps pieces so large for the next window. Else it gives
+        # them back to the kernel after each, and a quarter of the time goes into fetching them.
+        np.empty(_KEPT_BYTES, dtype=np.uint8)
         self._channel = Channel(rate_hz, centre_offset_hz)
         self._half_a_bit = rate_hz / BIT_RATE / 2
         self._rate_hz = self._channel.rate_hz
@@ -162,7 +166,13 @@ class CttEar:
         clean = without_lines(blanked(window)).copy()
         soft = self._filters.soft_bits(clean)
         self._measure(soft)
-        layers = self._search.peel(clean, soft, self._filters, self._step + self._reach)
+        layers = self._search.peel(
+            clean,
+            soft,
+            self._filters,
+            self._step + self._reach,
+            noise_power=self._noise_powers[-1] if self._noise_powers else 0.0,
+        )
         for layer in sorted(layers, key=lambda each: -each.power):
             window[layer.extent] -= layer.own
             self._note(layer)
@@ -203,8 +213,9 @@ class CttEar:
             noise_dbfs=self.noise_dbfs,
         )
         if not any(_is_rest_of(packet, other) for other in self._recent):
-            self._pending.append(packet)
             self._recent.append(packet)
+            if layer.is_believed:
+                self._pending.append(packet)
 
     def _told(self, before: float) -> list[HeardPacket]:
         """Return the packets that begin before a sample: none earlier can come any more."""

@@ -6,7 +6,8 @@ tones, 1 for a packet without noise. That there is a packet is one question; who
 weak packet's bits may fit a second id almost as well. So an id is `verified` where
 
     the score  is one that noise reaches less than once an hour, and
-    the id     is so much likelier than all others that it is wrong twice in a thousand, and
+    the id     is so much likelier than all others that it is wrong twice in a thousand, where
+               bytes in which another packet is heard count less, and
     the CRC    was heard: its own eight bits speak for it (first LifeTags and PowerTags send none),
                and so were preamble and sync word
     the bits   of the id are not all alike: that is what a carrier says, or its rest behind a notch
@@ -24,10 +25,17 @@ import numpy as np
 import numpy.typing as npt
 
 from protocols.checksums import crc8_smbus
-from protocols.ctt.packet import DICTIONARY, ID_BYTES, ID_NUMBER_BITS, id_bytes_of, id_legal
+from protocols.ctt.packet import (
+    DICTIONARY,
+    ID_BYTES,
+    ID_NUMBER_BITS,
+    PACKET_BYTES,
+    id_bytes_of,
+    id_legal,
+)
 from protocols.radio.bit_sums import BitSums, FloatArray
 from protocols.radio.ctt_candidates import KNOWN
-from protocols.radio.ctt_words import BITS, Reading, by_bytes, in_one_phase
+from protocols.radio.ctt_words import BITS, SYNC_BITS, Reading, by_bytes, in_one_phase
 
 VERIFIED_SCORE: Final = 0.53
 """In noise, on the whole grid, a score of 0.50 comes once an hour, measured before the other two
@@ -47,10 +55,15 @@ KEPT_WORDS: Final = 5
 MAX_EXPECTED_IDS: Final = 2000
 """Each expected id is scored itself: 2000 take 4 MB. Of more, the first in order are."""
 
+_LOUDER: Final = 1.6
+"""So many times the noise of the whole packet a byte may have by chance. What has more has another
+packet in it, and counts for less."""
 _SPREADS: Final = 2.5
 _SLACK: Final = 0.1
 """Bits were heard where they speak for themselves as the packet's do on the whole, less a tenth and
 two and a half spreads of noise: 0.6 % of real ones miss that."""
+_SYNC_PART: Final = 0.5
+"""A packet seen a byte too early, the end of its preamble taken for the sync word, has nothing."""
 _SMALL: Final = 1e-30
 _MAX_EXPONENT: Final = 300.0
 _ID_BITS: Final = BITS - 8
@@ -87,6 +100,14 @@ def known_score(count: int) -> float:
     return math.sqrt(max(0.0, 1 - (1 - VERIFIED_SCORE**2) / rarer))
 
 
+class _Best(NamedTuple):
+    """Which combination fits a candidate best."""
+
+    candidate: int
+    hypothesis: int
+    combination: int
+
+
 class _Combinations(NamedTuple):
     """The best few words of each byte, in all combinations, each with its CRC."""
 
@@ -107,11 +128,23 @@ class _Combinations(NamedTuple):
         fits += np.take_along_axis(reading.crcs, crcs, axis=-1)
         return cls(words, crcs, fits + reading.known[..., np.newaxis])
 
-    def packet(self, candidate: int, hypothesis: int, combination: int) -> bytes:
+    def against(self, reading: Reading, best: _Best, weights: FloatArray) -> FloatArray:
+        """Return how much less than the best each combination is, summed over id and CRC.
+
+        `weights` are those of the five bytes.
+        """
+        place = best.candidate, best.hypothesis
+        fits = np.take_along_axis(reading.words[place], self.words[place], axis=-1)
+        sums = _combined(fits * weights[:ID_BYTES, np.newaxis], np.add)
+        sums += reading.crcs[place][self.crcs[place]] * weights[ID_BYTES]
+        less: FloatArray = sums - sums[best.combination]
+        return less
+
+    def packet(self, best: _Best) -> bytes:
         """Return id and CRC of one."""
-        kept = np.unravel_index(combination, (KEPT_WORDS,) * ID_BYTES)
-        numbers = self.words[candidate, hypothesis, np.arange(ID_BYTES), kept]
-        crc = int(self.crcs[candidate, hypothesis, combination])
+        kept = np.unravel_index(best.combination, (KEPT_WORDS,) * ID_BYTES)
+        numbers = self.words[best.candidate, best.hypothesis, np.arange(ID_BYTES), kept]
+        crc = int(self.crcs[best])
         return bytes(DICTIONARY[number] for number in numbers) + bytes([crc])
 
 
@@ -132,10 +165,19 @@ class _Level(NamedTuple):
         """What one more in a sum adds to the logarithm of the likelihood."""
         return 2 * self.amplitude / self.noise_power
 
-    def heard(self, amplitude: float, bits: int) -> bool:
-        """Tell whether so many bits were as strong as the packet's are on the whole."""
+    def weights(self, byte_energies: FloatArray) -> FloatArray:
+        """Return how much what each byte says counts: less where much more than noise is in it."""
+        noise_powers = (byte_energies / 8 - self.amplitude**2) / 2
+        weights: FloatArray = 1 / np.maximum(noise_powers / (_LOUDER * self.noise_power), 1)
+        return weights
+
+    def heard(self, amplitude: float, bits: int, *, at_most: float = 1.0) -> bool:
+        """Tell whether so many bits were as strong as the packet's are on the whole.
+
+        No more than the part `at_most` of that strength is asked for.
+        """
         spread = math.sqrt(self.noise_power / bits) / (self.amplitude + _SMALL)
-        return amplitude > self.amplitude * (1 - _SLACK - _SPREADS * spread)
+        return amplitude > self.amplitude * min(at_most, 1 - _SLACK - _SPREADS * spread)
 
 
 class IdDecider:
@@ -155,15 +197,40 @@ class IdDecider:
         self._crcs = np.array([crc8_smbus(each) for each in self._expected], dtype=np.intp)
         self.expected_score = known_score(len(self._expected))
 
+    def expects(self, tag_id: bytes) -> bool:
+        """Tell whether an id is among those that are expected."""
+        return tag_id in self._expected
+
     def decide(self, sums: BitSums) -> list[Decision | None]:
         """Return each candidate's packet; None where there is none that can be believed."""
         decided: list[Decision | None] = [None] * len(sums.ones)
-        for reading, more in ((in_one_phase(sums), 0.0), (by_bytes(sums), BY_BYTES_MORE)):
-            for place, decision in self._read(reading, more):
+        for read, more in ((in_one_phase, 0.0), (by_bytes, BY_BYTES_MORE)):
+            # No score is above 1: what is sure need not be read once more.
+            open_ones = [
+                place
+                for place, each in enumerate(decided)
+                if each is None or not each.verified or each.score < 1 - more
+            ]
+            if not open_ones:
+                break
+            reading = read(sums.of(open_ones))
+            hopeful = self._hopeful(reading, more)
+            for number, decision in self._read(reading.of(hopeful), more) if hopeful else ():
+                place = open_ones[hopeful[number]]
                 rival = decided[place]
                 if rival is None or decision[1:] > rival[1:]:
                     decided[place] = decision
         return decided
+
+    def _hopeful(self, reading: Reading, more: float) -> list[int]:
+        """Return the candidates that may carry a packet: hardly any of noise."""
+        hopeful = reading.promises.max(axis=1) > VERIFIED_SCORE + more
+        if self._expected:
+            fits = reading.known + reading.words.max(axis=-1).sum(axis=-1)
+            alone = fits / np.sqrt(_ID_BITS * reading.id_energies + _SMALL)
+            best = np.maximum(reading.promises, alone).max(axis=1)
+            hopeful |= best > self.expected_score + more
+        return [int(each) for each in np.flatnonzero(hopeful)]
 
     def _read(self, reading: Reading, more: float) -> Iterator[tuple[int, Decision]]:
         """Yield what can be believed in one reading, by candidate."""
@@ -210,19 +277,23 @@ def _verified(
     reading: Reading, combinations: _Combinations, candidate: int, hypothesis: int, score: float
 ) -> Decision | None:
     sums = combinations.sums[candidate, hypothesis]
-    best = int(sums.argmax())
-    packet = combinations.packet(candidate, hypothesis, best)
+    best = _Best(candidate, hypothesis, int(sums.argmax()))
+    packet = combinations.packet(best)
     crc = packet[ID_BYTES]
     fits = reading.crcs[candidate, hypothesis]
-    level = _Level.of(float(sums[best]), float(reading.energies[candidate, hypothesis]))
-    wrong = 1 - 1 / _odds(sums - sums[best], level)
+    byte_energies = reading.byte_energies[candidate, hypothesis]
+    level = _Level.of(float(sums[best.combination]), float(byte_energies.sum()))
+    weights = level.weights(byte_energies[-PACKET_BYTES:])
+    wrong = 1 - 1 / _odds(combinations.against(reading, best, weights), level)
     crc_amplitude = float(fits[crc] - fits[crc ^ 0xFF]) / 8
     known_amplitude = float(reading.known[candidate, hypothesis]) / len(KNOWN)
+    sync_amplitude = float(reading.sync[candidate, hypothesis]) / SYNC_BITS
     if (
         packet[:ID_BYTES] in CARRIERS
         or wrong > MAX_WRONG
         or not level.heard(crc_amplitude, 8)
         or not level.heard(known_amplitude, len(KNOWN))
+        or not level.heard(sync_amplitude, SYNC_BITS, at_most=_SYNC_PART)
     ):
         return None
     rate = int(reading.rates[candidate, hypothesis])

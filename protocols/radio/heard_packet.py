@@ -13,6 +13,11 @@ from protocols.records import Detection, Integrity
 NOISE_BANDWIDTH_HZ: Final = 250_000
 """In which all noise is told, whatever the stick's sample rate: numbers of two sticks compare."""
 
+LEVELS_HEARD: Final = ("rssi_dbm", "snr_db", "noise_dbm", "frequency_offset_hz")
+"""Fields of a detection that only samples tell."""
+MEASURED: Final = ("score", "rssi_db", "noise_db")
+"""The same among its measurements."""
+
 
 class HeardPacket(msgspec.Struct, frozen=True, kw_only=True):
     """One packet. Levels are powers against a carrier of amplitude 1, full scale."""
@@ -29,7 +34,8 @@ class HeardPacket(msgspec.Struct, frozen=True, kw_only=True):
     """0 to 1: the packet's part of what was heard; see `ctt_ids`."""
     integrity: Integrity
     """`verified`: score and CRC together leave less than one such id an hour in noise. `unverified`
-    (which the station reads as doubtful): a score below that, of an expected id."""
+    (which the station reads as doubtful), of an expected id: a score below that, or bits in which
+    another packet is as strong."""
     frequency_offset_hz: float
     """Of the carrier, from the channel's middle."""
     bit_rate_error: float
@@ -68,6 +74,11 @@ def detection_of(
         None if full_scale_dbm is None else round(level + full_scale_dbm, 1)
         for level in (packet.signal_dbfs, packet.noise_dbfs)
     )
+    measured = (
+        round(packet.score, 3),
+        round(packet.signal_dbfs, 1),
+        round(packet.noise_dbfs, 1),
+    )
     return Detection(
         protocol=PROTOCOL_434,
         tag_id=packet.tag_id,
@@ -78,12 +89,7 @@ def detection_of(
         snr_db=round(packet.snr_db, 1),
         noise_dbm=noise_dbm,
         frequency_offset_hz=round(packet.frequency_offset_hz, 1),
-        measurements={
-            "score": round(packet.score, 3),
-            "rssi_db": round(packet.signal_dbfs, 1),
-            "noise_db": round(packet.noise_dbfs, 1),
-            **(told or {}),
-        },
+        measurements={**dict(zip(MEASURED, measured, strict=True)), **(told or {})},
         payload=air.payload if air is not None else None,
         raw=packet.body,
     )

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from protocols.radio.pulse_frames import HOPS_PER_PULSE, FrameShape
+from protocols.radio.pulse_harmonics import Harmonics
 from protocols.radio.pulse_noise import NoiseByBin, threshold
 from protocols.radio.pulse_records import HeardPulse, pulse_of
 from protocols.radio.pulse_search import BLOCK_FRAMES, PulseSearch, decibels
@@ -45,11 +46,15 @@ class PulseEar:
         band_hz: tuple[float, float] | None = None,
         false_per_minute: float = 1.0,
         most_pulses_per_s: int = 400,
+        sampled_hz: int | None = None,
+        middle_hz: float = 0.0,
     ) -> None:
         """Listen to samples of a rate, within a band around the tuned frequency.
 
         `band_hz` is lowest and highest offset, None everything. `false_per_minute` is how often
-        noise alone may pass for a pulse, over the whole band.
+        noise alone may pass for a pulse, over the whole band. Where samples were shifted and
+        thinned out, `sampled_hz` is the rate they were taken at, and `middle_hz` where the middle
+        of what was sampled is now: what is cut off at full scale has harmonics around that.
 
         Raises:
             ValueError: a pulse has fewer than 16 samples or more than a million, or nothing of the
@@ -64,7 +69,12 @@ class PulseEar:
             windows_per_block=BLOCK_FRAMES / HOPS_PER_PULSE,
         )
         self._search = PulseSearch(
-            shape, self._noise, threshold=threshold(shape.band_hz, false_per_minute)
+            shape,
+            self._noise,
+            Harmonics(
+                shape.length, sampled=(sampled_hz or rate_hz) / rate_hz, middle=middle_hz / rate_hz
+            ),
+            threshold=threshold(shape.band_hz, false_per_minute),
         )
         self._block = np.zeros(BLOCK_FRAMES * shape.hop, dtype=np.complex64)
         self._filled = 0

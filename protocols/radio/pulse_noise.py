@@ -90,6 +90,8 @@ class NoiseByBin:
         begins = np.minimum(self._pieces[: max(1, len(self._pieces) - 1)], bins - 1 - stretch[-1])
         self._stretches = begins[:, np.newaxis] + stretch
         self._widths = np.diff(self._pieces, append=bins)
+        self.stretches = max(1, len(self._pieces) - 1)
+        """Into how many the band is cut; those in the middle overlap by half."""
         self._piece_of_bin = np.repeat(np.arange(len(self._pieces)), self._widths)
         self._windows_per_block = windows_per_block
         self._stride = max(1, bins // _LEVEL_BINS)
@@ -141,16 +143,16 @@ class NoiseByBin:
             levels[frames, stretches] = np.where(medians < _LOUD, 1, medians * _UNCERTAINTY)
         return levels
 
-    def local(self, levels: Powers) -> Powers:
-        """Return the mean power of the noise in each frame and bin, from the frames' levels."""
+    def raised(self, means: Powers, levels: Powers) -> Powers:
+        """Return the noise of some frames' bins, from `means` and from how loud the frames were."""
         if (levels == 1).all():
-            return np.broadcast_to(self.mean, (len(levels), len(self.mean)))
+            return means
         pieces = levels
         if len(self._pieces) > 1:
             # All but the outermost pieces lie in two stretches: the louder one counts.
             inner = np.maximum(levels[:, 1:], levels[:, :-1])
             pieces = np.concatenate([levels[:, :1], inner, levels[:, -1:]], axis=1)
-        return self.mean * pieces[:, self._piece_of_bin]
+        return means * pieces[:, self._piece_of_bin]
 
     def follow(self, powers: Powers) -> None:
         """Learn from a block's frames, bin by bin."""
@@ -168,6 +170,18 @@ class NoiseByBin:
         """
         windows = max(1.0, self._blocks * self._windows_per_block)
         return windows * (exp(min(power / windows, 50.0)) - 1.0)
+
+
+def lasting(levels: Powers, frames: int) -> Powers:
+    """Return the levels of frames (rows), 1 where fewer than so many of those around are louder.
+
+    What is heard at all is heard in as many frames as hold any one instant. Chance makes one frame
+    in a hundred loud, if a pulse is there to help; hardly ever so many.
+    """
+    is_loud = np.pad(levels > 1, ((frames, frames), (0, 0)), constant_values=True)
+    around = np.lib.stride_tricks.sliding_window_view(is_loud, 2 * frames + 1, axis=0)
+    lasted: Powers = np.where(around.sum(axis=-1) < frames, np.float32(1), levels)
+    return lasted
 
 
 def _unclipped(mean: float) -> float:

@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 
 from protocols.radio.pulse_fit import Fit, PulseFitter, Verdict
-from protocols.radio.pulse_frames import FrameShape
-from protocols.radio.pulse_noise import NoiseByBin, Powers
+from protocols.radio.pulse_frames import HOPS_PER_PULSE, FrameShape
+from protocols.radio.pulse_harmonics import Harmonics
+from protocols.radio.pulse_noise import NoiseByBin, Powers, lasting
 from protocols.radio.pulse_places import COMPARED_FRAMES, Mask, Place, Places
 from protocols.radio.pulse_records import HeardPulse
 from protocols.radio.samples import Samples
@@ -40,12 +41,15 @@ _MOST_MASKS: Final = 200
 class PulseSearch:
     """Finds the pulses in a stream of blocks."""
 
-    def __init__(self, shape: FrameShape, noise: NoiseByBin, *, threshold: float) -> None:
+    def __init__(
+        self, shape: FrameShape, noise: NoiseByBin, harmonics: Harmonics, *, threshold: float
+    ) -> None:
         """Tell pulses of more than `threshold` times the noise's mean power."""
         self.left_out = 0
         """Places that could not be looked at, for there were too many in a block."""
         self._shape = shape
         self._noise = noise
+        self._harmonics = harmonics
         self._threshold = threshold
         self._fitter = PulseFitter(shape.length)
         self._masks: list[Mask] = []
@@ -53,7 +57,11 @@ class PulseSearch:
         lead = shape.length
         self._samples = np.zeros(_FRAMES * shape.hop + lead, dtype=np.complex64)
         self._powers: Powers = np.zeros((_FRAMES, len(shape.bins)), dtype=np.float32)
-        self._noises: Powers = np.ones_like(self._powers)
+        self._means: Powers = np.ones_like(self._powers)
+        """Of the noise, as it was when the frames came."""
+        self._levels: Powers = np.ones((_FRAMES, noise.stretches), dtype=np.float32)
+        self._noises = self._means
+        """The same where something loud fills a stretch of the band."""
         self._begin = -len(self._samples)
         """Which sample of the stream is the first of `_samples`."""
 
@@ -69,8 +77,11 @@ class PulseSearch:
             self._noise.follow_gain(new)
         self._powers[:_OLD_FRAMES] = self._powers[BLOCK_FRAMES:]
         self._powers[_OLD_FRAMES:] = new
-        self._noises[:_OLD_FRAMES] = self._noises[BLOCK_FRAMES:]
-        self._noises[_OLD_FRAMES:] = self._noise.local(self._noise.levels(new))
+        self._means[:_OLD_FRAMES] = self._means[BLOCK_FRAMES:]
+        self._means[_OLD_FRAMES:] = self._noise.mean
+        self._levels[:_OLD_FRAMES] = self._levels[BLOCK_FRAMES:]
+        self._levels[_OLD_FRAMES:] = self._noise.levels(new)
+        self._raise_noises()
         if learns:
             self._noise.follow(new)
 
@@ -92,6 +103,10 @@ class PulseSearch:
         """Return the samples of frames `first` to before `last`."""
         begin = first * self._shape.hop
         return self._samples[begin : begin + self._shape.span(last - first)]
+
+    def _raise_noises(self) -> None:
+        levels = lasting(self._levels, HOPS_PER_PULSE)
+        self._noises = self._noise.raised(self._means, levels)
 
     def _look(
         self, first: int, last: int, fits_left: int
@@ -122,8 +137,7 @@ class PulseSearch:
                     continue
                 mask = self._mask_of(fit)
                 if fit.verdict is Verdict.PULSE and self._shape.holds(fit.frequency):
-                    # The fit may have moved to what is left of another pulse.
-                    if any(other.hides_one(mask, self._shape.length) for other in self._masks):
+                    if self._is_of_another(fit, mask):
                         continue
                     noise = float(self._noise.mean[place.column])
                     is_taken_off = fit.power > _STRONG * noise
@@ -139,6 +153,15 @@ class PulseSearch:
                 # These places were found before the pulse was taken off: with all of its skirts.
                 places.hide(mask)
         return heard, changed, fits_left
+
+    def _is_of_another(self, fit: Fit, mask: Mask) -> bool:
+        """Say whether a pulse is what is left of another, to which the fit moved, or its echo."""
+        edge = self._begin + fit.edge
+        return any(
+            other.hides_one(mask, self._shape.length)
+            or self._harmonics.may_be_one(other, edge, fit.frequency, fit.power)
+            for other in self._masks
+        )
 
     def _fit(self, place: Place, row: int) -> Fit | None:
         return self._fitter.fit(
@@ -184,7 +207,8 @@ class PulseSearch:
         last = min(_FRAMES, -(-fit.end // hop))
         powers = self._shape.powers(self._span(first, last))
         self._powers[first:last] = powers
-        self._noises[first:last] = self._noise.local(self._noise.levels(powers))
+        self._levels[first:last] = self._noise.levels(powers)
+        self._raise_noises()
         return list(range(first, last))
 
     def _told(self, fit: Fit, noise: float) -> HeardPulse:

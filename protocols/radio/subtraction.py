@@ -13,9 +13,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from protocols.radio.bit_sums import ComplexArray, FloatArray
+from protocols.radio.bit_sums import FloatArray
 from protocols.radio.fsk_front import BIT_RATE, DEVIATION_HZ
 from protocols.radio.samples import Samples
+from protocols.radio.turns import unit
 
 _ROUNDS: Final = 2
 _TURN: Final = 2 * np.pi
@@ -23,8 +24,13 @@ _FOLLOWED_BITS: Final = 8
 _LOOSE: Final = np.array([200.0, 600.0, 0.1, 0.004])
 """A carrier may be so many hertz from where it was taken to be, a deviation so many, a packet's
 middle so many bits, a bit rate such a part: weak packets must not wander off after noise."""
-_COARSE_BINS: Final = 1024
-_COARSE_HZ: Final = 600.0
+_COARSE_STEPS: Final = 25
+_COARSE_TURN: Final = 1 / 1024
+"""Turns in a bit, of one step: 24 Hz; 600 Hz in all are looked at."""
+_MOST_BITS: Final = 256
+_COARSE_TURNS: Final = unit(
+    np.outer(np.arange(-_COARSE_STEPS, _COARSE_STEPS + 1) * -_COARSE_TURN, np.arange(_MOST_BITS))
+)
 _SMALL: Final = 1e-30
 
 
@@ -53,41 +59,75 @@ class Waveform(msgspec.Struct, frozen=True):
         return slice(first, min(max(first, int(np.ceil(self.end(rate_hz)))), window))
 
 
+class _Path(NamedTuple):
+    """Where a waveform is at each sample of its extent, and of which bits they are."""
+
+    extent: slice
+    since: FloatArray
+    """Samples since the first bit began."""
+    swing: FloatArray
+    """How many bits more it was in ones than in zeros until then."""
+    begins: npt.NDArray[np.intp]
+    """Where in the extent each of its bits begins; one cut off by the window's edge has none."""
+    signs: FloatArray
+    """Of those bits: 1 for a one, -1 for a zero."""
+
+    @classmethod
+    def of(cls, rate_hz: float, waveform: Waveform, window: int) -> Self:
+        """Return the way of a waveform through a window of so many samples."""
+        extent = waveform.extent(rate_hz, window)
+        signs = np.where(waveform.bits, 1.0, -1.0)
+        since = np.arange(extent.start, extent.stop) - waveform.start
+        place = since / waveform.samples_per_bit(rate_hz)
+        bit = np.minimum(place.astype(np.intp), len(signs) - 1)
+        behind = np.cumsum(signs) - signs * np.arange(1, len(signs) + 1)
+        own = signs[bit]
+        begins = np.flatnonzero(np.diff(bit, prepend=-1))
+        return cls(extent, since, behind[bit] + place * own, begins, own[begins])
+
+
 class Fit(NamedTuple):
     """A waveform in samples."""
 
     waveform: Waveform
-    extent: slice
-    """Which samples it covers."""
-    radians: FloatArray
-    """Its phase in each."""
-    still: ComplexArray
+    path: _Path
+    turned: Samples
+    """A carrier of amplitude 1 with its phase in each sample."""
+    still: Samples
     """The samples with that phase taken off: what is steady is the packet's own."""
 
+    @property
+    def extent(self) -> slice:
+        """Which samples it covers."""
+        return self.path.extent
+
     @classmethod
-    def of(cls, samples: Samples, rate_hz: float, waveform: Waveform) -> Self:
-        """Lay a waveform over samples."""
-        extent = waveform.extent(rate_hz, len(samples))
-        path = _path(rate_hz, waveform, extent)
-        radians = _TURN * (
-            waveform.carrier_hz * path.since_s + waveform.deviation_hz * path.swing_s
-        )
-        return cls(waveform, extent, radians, samples[extent] * np.exp(-1j * radians))
+    def of(
+        cls, samples: Samples, rate_hz: float, waveform: Waveform, path: _Path | None = None
+    ) -> Self:
+        """Lay a waveform over samples; `path` is its own, where that is known already."""
+        path = path or _Path.of(rate_hz, waveform, len(samples))
+        swing = waveform.deviation_hz / rate_hz * waveform.samples_per_bit(rate_hz)
+        turned = unit(waveform.carrier_hz / rate_hz * path.since + swing * path.swing)
+        return cls(waveform, path, turned, samples[path.extent] * turned.conj())
 
     def amplitude(self) -> float:
         """Return the packet's amplitude: as much as has one phase in each eight bits."""
         count = max(1, len(self.waveform.bits) // _FOLLOWED_BITS)
-        sums = [abs(piece.sum()) for piece in np.array_split(self.still, count)]
-        return float(sum(sums)) / max(1, len(self.still))
+        if len(self.still) < count:
+            return 0.0
+        pieces = np.add.reduceat(self.still, np.arange(count) * len(self.still) // count)
+        return float(np.abs(pieces).sum()) / len(self.still)
 
     def own(self, rate_hz: float) -> Samples:
         """Return what of the samples is the packet's own, followed through eight bits."""
         half = round(_FOLLOWED_BITS * self.waveform.samples_per_bit(rate_hz) / 2)
-        running = np.concatenate([[0], np.cumsum(self.still)])
+        running = np.zeros(len(self.still) + 1, dtype=np.complex128)
+        np.cumsum(self.still, out=running[1:])
         index = np.arange(len(self.still))
         begin, end = np.maximum(index - half, 0), np.minimum(index + half + 1, len(index))
         followed = (running[end] - running[begin]) / (end - begin)
-        own: Samples = (followed * np.exp(1j * self.radians)).astype(np.complex64)
+        own: Samples = followed.astype(np.complex64) * self.turned
         return own
 
     def begins_as_it_goes_on(self, rate_hz: float, bits: int) -> bool:
@@ -97,57 +137,38 @@ class Fit(NamedTuple):
         return bool((first * np.conj(then)).real > abs(then) ** 2 / 2)
 
 
-class _Path(NamedTuple):
-    """Where a waveform is at each sample of its extent."""
-
-    since_s: FloatArray
-    place: FloatArray
-    """In bits."""
-    signs: FloatArray
-    """1 in a one, -1 in a zero."""
-    swing_s: FloatArray
-    """For how long more it was in ones than in zeros."""
-
-
 def fitted(samples: Samples, rate_hz: float, waveform: Waveform) -> Fit:
     """Return the waveform as it fits the samples best, beginning with one that nearly fits."""
     fit = Fit.of(samples, rate_hz, waveform)
-    if len(fit.still) < len(waveform.bits):
+    if len(fit.path.begins) < len(waveform.bits):
         return fit
-    fit = Fit.of(samples, rate_hz, _coarse(fit, rate_hz))
+    fit = Fit.of(samples, rate_hz, _coarse(fit, rate_hz), fit.path)
     for _ in range(_ROUNDS):
         fit = Fit.of(samples, rate_hz, _closer(fit, rate_hz))
     return fit
 
 
-def _path(rate_hz: float, waveform: Waveform, extent: slice) -> _Path:
-    samples_per_bit = waveform.samples_per_bit(rate_hz)
-    signs = np.where(waveform.bits, 1.0, -1.0)
-    since = np.arange(extent.start, extent.stop) - waveform.start
-    place = since / samples_per_bit
-    bit = np.clip(place.astype(np.intp), 0, len(signs) - 1)
-    before = np.concatenate([[0.0], np.cumsum(signs)])
-    swing = before[bit] + (place - bit) * signs[bit]
-    return _Path(since / rate_hz, place, signs[bit], swing * (samples_per_bit / rate_hz))
-
-
 def _coarse(fit: Fit, rate_hz: float) -> Waveform:
     """Return the waveform at the carrier at which its bits add up best."""
-    step = max(1, int(fit.waveform.samples_per_bit(rate_hz)))
-    sums = fit.still[: len(fit.still) // step * step].reshape(-1, step).sum(axis=1)
-    hertz = np.fft.fftfreq(_COARSE_BINS, step / rate_hz)
-    spectrum = np.where(np.abs(hertz) <= _COARSE_HZ, np.abs(np.fft.fft(sums, _COARSE_BINS)), 0)
-    carrier_hz = fit.waveform.carrier_hz + float(hertz[spectrum.argmax()])
-    return msgspec.structs.replace(fit.waveform, carrier_hz=carrier_hz)
+    sums = np.add.reduceat(fit.still, fit.path.begins)
+    spectrum = np.abs(_COARSE_TURNS[:, : len(sums)] @ sums)
+    step_hz = rate_hz / fit.waveform.samples_per_bit(rate_hz) * _COARSE_TURN
+    steps = int(spectrum.argmax()) - _COARSE_STEPS
+    return msgspec.structs.replace(
+        fit.waveform, carrier_hz=fit.waveform.carrier_hz + steps * step_hz
+    )
 
 
 def _closer(fit: Fit, rate_hz: float) -> Waveform:
-    """Return the waveform after one step of least squares."""
-    waveform, mean = fit.waveform, fit.still.mean()
+    """Return the waveform after one step of least squares, a bit at a time."""
+    waveform, path = fit.waveform, fit.path
+    mean = complex(fit.still.mean())
     if abs(mean) < _SMALL:
         return waveform
-    error = np.imag(fit.still / mean)
-    scaled = _changes(fit, rate_hz) * _LOOSE
+    lengths = np.diff(path.begins, append=len(fit.still))
+    sums = np.add.reduceat(fit.still, path.begins).astype(np.complex128)
+    error = np.imag(sums / mean) / lengths
+    scaled = _changes(fit, rate_hz, lengths) * _LOOSE
     normal = scaled.T @ scaled + np.diag(np.full(len(_LOOSE), error.var() + _SMALL))
     steps = np.clip(np.linalg.solve(normal, scaled.T @ error), -2, 2) * _LOOSE
     carrier_hz, deviation_hz, bits, rate_error = (float(step) for step in steps)
@@ -162,12 +183,18 @@ def _closer(fit: Fit, rate_hz: float) -> Waveform:
     return msgspec.structs.replace(closer, start=middle - half * closer.samples_per_bit(rate_hz))
 
 
-def _changes(fit: Fit, rate_hz: float) -> FloatArray:
-    """Return how the phase changes with carrier, deviation, middle and bit rate, in radians."""
-    waveform = fit.waveform
-    path = _path(rate_hz, waveform, fit.extent)
-    moving = waveform.deviation_hz * waveform.samples_per_bit(rate_hz) / rate_hz * path.signs
-    faster = moving * (path.place - len(waveform.bits) / 2) - waveform.deviation_hz * path.swing_s
-    changes = _TURN * np.stack([path.since_s, path.swing_s, -moving, faster], axis=1)
+def _changes(fit: Fit, rate_hz: float, lengths: npt.NDArray[np.intp]) -> FloatArray:
+    """Return how each bit's phase changes with carrier, deviation, middle and bit rate, in radians.
+
+    It runs evenly through a bit: what it is in the bit's middle counts.
+    """
+    waveform, path = fit.waveform, fit.path
+    bit_s = waveform.samples_per_bit(rate_hz) / rate_hz
+    beyond = (lengths - 1) / 2
+    since_s = (path.since[path.begins] + beyond) / rate_hz
+    swing_s = path.swing[path.begins] * bit_s + beyond / rate_hz * path.signs
+    moving = waveform.deviation_hz * bit_s * path.signs
+    faster = moving * (since_s / bit_s - len(waveform.bits) / 2) - waveform.deviation_hz * swing_s
+    changes = _TURN * np.stack([since_s, swing_s, -moving, faster], axis=1)
     centred: FloatArray = changes - changes.mean(axis=0)
     return centred

@@ -5,6 +5,7 @@
 Samples are numbered as they came from the source, whatever is done to them on the way.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -20,6 +21,7 @@ from receiver.radio_settings import SoftwareRadioLink
 from receiver.radio_worker.pace import grids
 from receiver.radio_worker.tuning import Decimator
 
+_CTT_ID = re.compile("[0-9A-F]{8}")
 _APART_HZ = 10_000
 """Halfway between two carrier offsets a packet loses 0.6 dB."""
 
@@ -81,7 +83,7 @@ class CttChannel:
 
     def __init__(self, link: SoftwareRadioLink, known_tags: frozenset[str]) -> None:
         self._link = link
-        self._known_tags = known_tags
+        self.know(known_tags)
         self._grids = grids(_offsets_hz(link.half_width_hz))
         self._level = 0
         self.grid_levels = len(self._grids)
@@ -89,7 +91,8 @@ class CttChannel:
 
     def know(self, tags: frozenset[str]) -> None:
         """Believe these tags where a packet is weak, from the next beginning on."""
-        self._known_tags = tags
+        # A station's list has coded and LoRa tags too.
+        self._known_tags = frozenset(tag for tag in tags if _CTT_ID.fullmatch(tag))
 
     def begin(self, sample: int) -> None:
         """Go on with this sample of the stream."""
@@ -231,7 +234,12 @@ class PulseChannel:
 
     def _new_ear(self) -> PulseEar:
         width_hz = self._link.half_width_hz
-        return PulseEar(self._rate_hz, band_hz=(-width_hz, width_hz))
+        return PulseEar(
+            self._rate_hz,
+            band_hz=(-width_hz, width_hz),
+            sampled_hz=self._link.rate_hz,
+            middle_hz=-self._link.channel_offset_hz,
+        )
 
     def _number(self, sample: float) -> float:
         """Return the stream's number of a sample as the ear counts."""

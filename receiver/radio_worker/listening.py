@@ -252,7 +252,8 @@ class Listening:
         self._tell(Level(self._measurements(), counted, self._straits_now()))
 
     def _straits_now(self) -> str | None:
-        if self._straits is None and self._waiting_s >= RADIO_THIN_S:
+        is_behind = self._waiting_s >= RADIO_THIN_S and not self._pace.is_starting
+        if self._straits is None and is_behind:
             return f"{self._waiting_s:.1f} s of samples wait"
         return self._straits
 

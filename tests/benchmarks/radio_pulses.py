@@ -59,6 +59,8 @@ class Air(msgspec.Struct, frozen=True, kw_only=True):
     second: tuple[float, float] | None = None
     """A second pulse at the same instant: hertz above the first, decibels below it."""
     disturb: Disturb | None = None
+    disturb_all: Disturb | None = None
+    """The same once the pulses are there."""
     seed: int = 1
 
 
@@ -109,6 +111,8 @@ def _blocks(air: Air, seconds: float) -> Iterator[tuple[Samples, list[tuple[int,
                 if air.second is not None:
                     above, below = air.second
                     samples[begin:end] += _pulse(hertz + above, air.snr_db - below, random, rate)
+        if air.disturb_all is not None:
+            air.disturb_all(samples, random, rate)
         yield samples, sent
 
 
@@ -168,7 +172,7 @@ def _rms(errors: npt.ArrayLike) -> float:
 def sensitivity(seconds: float) -> None:
     """Print how often pulses are detected, beside theory."""
     print("Detection, % of pulses, and the same of theory at one false pulse a minute")
-    levels = np.arange(10.0, 16.5, 0.5)
+    levels = np.array([*np.arange(10.0, 16.5, 0.5), 18.0, 20.0, 24.0])
     for rate in (48_000, 192_000, 250_000):
         cells = independent_cells(rate, 60.0)
         power = float(np.log(cells))
@@ -265,6 +269,16 @@ def _bits(samples: Samples, random: np.random.Generator, rate: int) -> None:
     np.copyto(pairs, (np.clip(np.rint(pairs * 127.5 + 127.5), 0, 255) - 127.5) / 127.5)
 
 
+def full_scale(seconds: float) -> None:
+    """Print how often pulses are heard that eight bits cut off, and what else is heard then."""
+    print("\nPulses over full scale in eight bits, 250 kS/s: % heard, and pulses that nobody sent")
+    for over_db in (-3.0, 0.0, 3.0, 10.0, 20.0):
+        level = over_db - 20 * np.log10(NOISE_RMS) + 10 * np.log10(PULSE_S * 250_000)
+        air = Air(rate_hz=250_000, snr_db=float(level), disturb_all=_bits, seed=8)
+        sent, false, *_ = listen(air, seconds)
+        print(f"  {over_db:4.0f} dB: {100 * _share(sent):6.1f} % of {len(sent)}, {len(false)}")
+
+
 def disturbed(seconds: float) -> None:
     """Print what interference does."""
     print("\nInterference, 250 kS/s: false pulses in a minute without pulses, and % heard at 16 dB")
@@ -309,6 +323,7 @@ def main() -> None:
     false_pulses(8.0 * share)
     accuracy(8.0 * share)
     simultaneous(4.0 * share)
+    full_scale(4.0 * share)
     disturbed(4.0 * share)
     cost()
 

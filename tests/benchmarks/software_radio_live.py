@@ -24,6 +24,7 @@ from process_numbers import ProcessNumbers, numbers_of  # noqa: E402
 from report import print_report  # noqa: E402
 from simulated_sticks import BLOCK_S, BYTES_PER_S, air  # noqa: E402
 
+from receiver.store.activity_queries import hours_listened  # noqa: E402
 from receiver.store.queries import DetectionFilter, Reader  # noqa: E402
 from simulator.iq import IqTape, coded_bursts, encoded  # noqa: E402
 from simulator.rtl_tcp_server import rtl_tcp_server  # noqa: E402
@@ -102,7 +103,7 @@ def counted(store: Path) -> dict[str, float]:
     """Return what the hours counted: detections, pulses, and what was lost."""
     totals: dict[str, float] = {}
     with Reader(store) as reader:
-        for hour in reader.activity(DetectionFilter()):
+        for hour in hours_listened(reader, DetectionFilter()):
             for name, count in (*hour["rejects"].items(), *hour.items()):
                 if isinstance(count, int | float):
                     totals[name] = totals.get(name, 0) + count

@@ -9,6 +9,7 @@ np = pytest.importorskip("numpy", reason="numpy is not installed: pip install 's
 from radio_air import OnAir, air, found, hear  # noqa: E402  Below the check for numpy.
 
 from protocols.ctt.packet import build_packet, id_from_number  # noqa: E402
+from protocols.radio.ctt_ear import CttEar  # noqa: E402
 from protocols.radio.interference import blanked, without_lines  # noqa: E402
 from protocols.radio.samples import Samples, complex_samples  # noqa: E402
 from simulator.iq import NOISE_RMS, RATE_HZ, Burst, IqTape, encoded, fsk_samples  # noqa: E402
@@ -74,6 +75,48 @@ def test_an_id_that_was_decided_beneath_another_packet_is_decided_again_without_
         OnAir(at, build_packet(weaker), 8, offset_hz),
     ]
     assert found(sent, hear(air(sent, 0.05))) == 2
+
+
+def collision(*packets: tuple[str, float, int, float]) -> Samples:
+    """Return air with packets of these ids, levels, beginnings and offsets."""
+    sent = [OnAir(at, build_packet(tag), snr_db, hz) for tag, snr_db, at, hz in packets]
+    return air(sent, 0.05)
+
+
+MADE_UP = [
+    pytest.param(
+        "B3555555",
+        (("AD550752", 15, 5469, -2399), ("D280E634", 9, 5001, -2070)),
+        id="what is left beneath it is as strong as it is",
+    ),
+    pytest.param(
+        "80E62A61",
+        (("E62A619E", 6, 5000, -987), ("3380E12D", 3, 5163, -993)),
+        id="the end of the preamble taken for the sync word",
+    ),
+    pytest.param(
+        "ADD20055",
+        (("2AB35500", 15, 5000, 143), ("ADD22A66", 9, 4409, 490)),
+        id="a stronger packet in its last bytes",
+    ),
+]
+
+
+@pytest.mark.parametrize(("made_up", "packets"), MADE_UP)
+def test_an_id_that_two_packets_make_up_together_is_doubtful_where_listed_and_else_not_told(
+    made_up: str, packets: tuple[tuple[str, float, int, float], ...]
+) -> None:
+    samples = collision(*packets)
+    assert {packet.tag_id for packet in hear(samples)} <= {tag_id for tag_id, *_ in packets}
+    heard = hear(samples, CttEar(RATE_HZ, known_tags=frozenset({made_up})))
+    told = {(packet.integrity, packet.body.hex()) for packet in heard if packet.tag_id == made_up}
+    assert told == {("unverified", made_up.lower())}
+
+
+def test_a_packet_is_not_taken_for_what_another_makes_of_its_end() -> None:
+    """Its last bytes count for less: so neither is subtracted wrong, and both are heard."""
+    samples = collision(("2AB35500", 15, 5000, 143), ("ADD22A66", 9, 4409, 490))
+    assert {packet.tag_id for packet in hear(samples)} == {"2AB35500", "ADD22A66"}
 
 
 def test_of_three_packets_that_overlap_most_are_heard() -> None:

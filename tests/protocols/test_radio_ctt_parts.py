@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from fractions import Fraction
 from itertools import pairwise
 
 import pytest
@@ -33,6 +34,7 @@ from protocols.radio.samples import (  # noqa: E402
     complex_samples,
 )
 from protocols.radio.subtraction import Waveform, fitted  # noqa: E402
+from protocols.radio.turns import oscillation  # noqa: E402
 from simulator.iq import RATE_HZ, encoded, fsk_samples  # noqa: E402
 
 IDS = (
@@ -61,7 +63,7 @@ def test_samples_are_what_the_formats_say(
     assert complex_samples(stream, form).dtype == np.complex64
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=64), st.lists(st.integers(0, 64), max_size=6), st.sampled_from(FORMATS))
 def test_bytes_may_be_cut_within_a_sample(
     stream: bytes, cuts: list[int], form: SampleFormat
@@ -101,7 +103,7 @@ def decide(samples: Samples, decider: IdDecider | None = None) -> Decision | Non
     return decision
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(IDS)
 def test_every_id_is_decided_right(tag_id: str) -> None:
     decision = decide(fsk_samples(build_packet(tag_id)))
@@ -110,7 +112,7 @@ def test_every_id_is_decided_right(tag_id: str) -> None:
     assert decision.score == pytest.approx(1, abs=1e-3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(IDS, st.integers(0, 39))
 def test_one_bit_that_is_not_there_changes_nothing(tag_id: str, bit: int) -> None:
     samples = fsk_samples(build_packet(tag_id))
@@ -120,7 +122,7 @@ def test_one_bit_that_is_not_there_changes_nothing(tag_id: str, bit: int) -> Non
     assert (decision.packet, decision.verified) == (build_packet(tag_id), True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(IDS, st.integers(1, 255))
 def test_an_id_with_another_crc_is_never_verified_as_that_id(tag_id: str, wrong: int) -> None:
     packet = build_packet(tag_id)
@@ -158,7 +160,7 @@ def test_the_more_ids_are_expected_the_higher_must_their_score_be() -> None:
     assert scores[-1] == pytest.approx(VERIFIED_SCORE)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     IDS, st.floats(-300, 300), st.floats(-0.005, 0.005), st.floats(-0.8, 0.8), st.floats(0.01, 3.0)
 )
@@ -180,7 +182,7 @@ def test_a_waveform_that_nearly_fits_is_fitted_and_subtracted(
     assert np.mean(np.abs(left) ** 2) < 0.01 * amplitude**2
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 5000), max_size=5))
 def test_a_channel_is_the_same_however_its_samples_are_cut(cuts: list[int]) -> None:
     turns = np.exp(2j * np.pi * 0.21 * np.arange(5000)).astype(np.complex64)
@@ -208,6 +210,17 @@ def test_a_tail_counts_where_it_is_strong_and_its_checksum_right_but_for_two_wea
     soft = np.concatenate([(2 * bits - 1) * level, np.full(40, 0.1)])
     soft[20 : 20 + turned] *= -0.1
     assert checked(packet[:5], soft, 1.0) == (packet if counts else None)
+
+
+@given(st.floats(-0.5, 0.5), st.integers(0, 10**12), st.integers(0, 3000), st.integers(0, 3000))
+def test_an_oscillation_is_the_same_wherever_it_begins_and_right_after_a_month(
+    turns: float, begin: int, later: int, count: int
+) -> None:
+    whole = oscillation(turns, begin, later + count)
+    assert whole[later:].tobytes() == oscillation(turns, begin + later, count).tobytes()
+    exact = [Fraction(turns) * place % 1 for place in range(begin, begin + later + count, 500)]
+    points = np.exp(2j * np.pi * np.array(exact, dtype=np.float64))
+    assert np.abs(whole[::500] - points).max(initial=0) < 2e-3
 
 
 def test_what_would_fold_into_the_channel_is_filtered_out() -> None:

@@ -4,7 +4,7 @@ from functools import cache
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 np = pytest.importorskip("numpy", reason="numpy is not installed: pip install 'stopover[sdr]'")
@@ -27,7 +27,7 @@ from protocols.radio.samples import Samples  # noqa: E402
 from simulator.iq import RATE_HZ, fsk_samples  # noqa: E402
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(st.integers(0, 45_000), max_size=12))
 def test_packets_are_the_same_however_the_samples_are_cut(cuts: list[int]) -> None:
     whole = heard_whole()
@@ -38,7 +38,7 @@ def test_packets_are_the_same_however_the_samples_are_cut(cuts: list[int]) -> No
     same(heard + ear.finish(), whole)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.lists(st.integers(0, 400_000), max_size=6))
 def test_cuts_do_not_matter_at_a_higher_rate_and_off_the_middle_either(cuts: list[int]) -> None:
     def feed(edges: list[int]) -> list[HeardPacket]:
@@ -167,7 +167,7 @@ STRANGE = st.sampled_from(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(STRANGE, STRANGE, st.integers(0, 9000), st.booleans()), max_size=8),
     st.sampled_from([250_000, 240_000, 1_024_000]),
