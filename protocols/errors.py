@@ -19,7 +19,7 @@ class EncodeError(ProtocolError):
 
 
 class UnknownDecoderError(ProtocolError):
-    """A decoder name that nobody registered; the message lists the names there are."""
+    """A decoder that nobody registered, or not for such input; the message says why."""
 
 
 class FileFormatError(ProtocolError):

@@ -88,16 +88,22 @@ def command(number: int, argument: int) -> bytes:
     return built
 
 
-def tuning(
-    *, frequency_hz: int, rate_hz: int, ppm: int, gain_db: float | None, bias_tee: bool
-) -> Iterator[bytes]:
-    """Yield the commands that set a stick up; no `gain_db` leaves the gain to the tuner.
+def rate_and_frequency(*, frequency_hz: int, rate_hz: int, ppm: int) -> Iterator[bytes]:
+    """Yield the commands without which samples are of no use.
 
-    The rate goes first: some tuners choose their filter when they are tuned.
+    rtl_tcp streams from its greeting on, 2,048,000 samples a second of 100 MHz until it is told
+    otherwise. The rate goes first: some tuners choose their filter when they are tuned.
     """
     yield command(SET_SAMPLE_RATE, rate_hz)
     yield command(SET_PPM, ppm)
     yield command(SET_FREQUENCY, frequency_hz)
+
+
+def tuning(
+    *, frequency_hz: int, rate_hz: int, ppm: int, gain_db: float | None, bias_tee: bool
+) -> Iterator[bytes]:
+    """Yield the commands that set a stick up; no `gain_db` leaves the gain to the tuner."""
+    yield from rate_and_frequency(frequency_hz=frequency_hz, rate_hz=rate_hz, ppm=ppm)
     yield command(SET_AGC, 0)
     yield from gain_commands(gain_db)
     yield command(SET_BIAS_TEE, bias_tee)

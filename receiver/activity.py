@@ -2,12 +2,14 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sized
+from typing import Final, TypeVar
 
 from receiver.arrivals import ActivityRow
 from receiver.limits import ANTENNAS_TOLD
 from receiver.links.intake import LinkStatus
+
+_Antenna = TypeVar("_Antenna", bound=str | None)
 
 OTHER: Final = "other"
 """A link's antennas beyond `ANTENNAS_TOLD`, together: garbled or hostile lines may name any."""
@@ -15,10 +17,24 @@ OTHER: Final = "other"
 _HOUR_S = 3600
 
 
+def told_apart(antenna: _Antenna, known: Sized) -> _Antenna | str:
+    """Return the name that an antenna not yet `known` is counted under."""
+    return antenna if len(known) < ANTENNAS_TOLD else OTHER
+
+
 class AntennaActivity:
     """Counts of one antenna in the current hour."""
 
-    __slots__ = ("detections", "frames", "listening_s", "noise_dbm", "pulses", "rejects")
+    __slots__ = (
+        "detections",
+        "frames",
+        "gain_db",
+        "listening_s",
+        "noise_dbfs",
+        "noise_dbm",
+        "pulses",
+        "rejects",
+    )
 
     def __init__(self) -> None:
         self.listening_s = 0.0
@@ -27,6 +43,10 @@ class AntennaActivity:
         self.pulses = 0
         self.noise_dbm: float | None = None
         """The last that the radio told."""
+        self.noise_dbfs: float | None = None
+        """The same of a software radio, relative to its full scale; not in the hour's row."""
+        self.gain_db: float | None = None
+        """At which gain, where the radio knows it."""
         self.rejects: Counter[str] = Counter()
         """Frames and rows that came to nothing, by reason."""
 
@@ -48,8 +68,7 @@ class LinkActivity:
         known = self.antennas.get(antenna or "")
         if known is not None:
             return known
-        is_told = len(self.antennas) < ANTENNAS_TOLD
-        return self.antennas.setdefault(antenna or "" if is_told else OTHER, AntennaActivity())
+        return self.antennas.setdefault(told_apart(antenna or "", self.antennas), AntennaActivity())
 
     def add_listening(self) -> None:
         """Add the seconds that the link listened since last time to each of its antennas.

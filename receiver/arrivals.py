@@ -17,6 +17,9 @@ ClockQuality: TypeAlias = Literal["pps", "gps", "ntp", "unsynchronised", "file",
 where the file claims a good clock, `unsynchronised` where it says otherwise, `implausible` where
 the time cannot be."""
 
+SET_CLOCKS: Final[frozenset[str]] = frozenset(("pps", "gps", "ntp"))
+"""Qualities of a system clock that something keeps set."""
+
 
 class Stamp(msgspec.Struct, frozen=True, gc=False):
     """When a record arrived."""

@@ -4,9 +4,8 @@ Both are made from the structs in `receiver.settings`; there is no second list o
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -14,11 +13,10 @@ from protocols import registry
 from protocols.errors import UnknownDecoderError
 from receiver import payload_codecs, radio_settings, sink_tables, toml_tables
 from receiver.radio_settings import SoftwareRadioLink
+from receiver.setting_types import LOGIN_FILES
 from receiver.settings import Codec, Link, MqttLink, SerialLink, Settings, SocketLink
 from receiver.spectrum import tuning
 from receiver.watch_settings import AntennaSettings, BeaconSettings
-
-_Table = TypeVar("_Table", bound=msgspec.Struct)
 
 _HEADER = """\
 # The configuration of this station. Check it with:  stopover check -c FILE
@@ -208,17 +206,16 @@ def _wrong_decoders(link: Link, at: str) -> Iterator[tuple[str, str]]:
 
 def _anchored(settings: Settings, folder: Path) -> Settings:
     """Return the settings with relative paths taken from `folder`."""
-    store = msgspec.structs.replace(settings.store, path=str(folder / settings.store.path))
-    tags = _with_files(settings.tags, ("coded_ids", "known_file", "names_file"), folder)
-    page = _with_files(settings.page, ("password_file",), folder)
-    alarms = _with_files(settings.alarms, ("webhook_token_file",), folder)
-    files = ("password_file", "ca_file", "certificate_file", "key_file")
+    store = toml_tables.anchored(settings.store, ("path",), folder)
+    tags = toml_tables.anchored(settings.tags, ("coded_ids", "known_file", "names_file"), folder)
+    page = toml_tables.anchored(settings.page, ("password_file",), folder)
+    alarms = toml_tables.anchored(settings.alarms, ("webhook_token_file",), folder)
     links: list[Link] = []
     for link in settings.links:
         if isinstance(link, MqttLink):
-            links.append(_with_files(link, files, folder))
+            links.append(toml_tables.anchored(link, LOGIN_FILES, folder))
         elif isinstance(link, SocketLink):
-            links.append(msgspec.structs.replace(link, path=str(folder / link.path)))
+            links.append(toml_tables.anchored(link, ("path",), folder))
         elif isinstance(link, SoftwareRadioLink):
             links.append(radio_settings.anchored(link, folder))
         else:
@@ -226,12 +223,4 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     sinks = sink_tables.anchored(settings.sinks, folder)
     return msgspec.structs.replace(
         settings, store=store, tags=tags, page=page, alarms=alarms, links=tuple(links), sinks=sinks
-    )
-
-
-def _with_files(settings: _Table, keys: Sequence[str], folder: Path) -> _Table:
-    """Return a table with the relative paths under `keys` taken from `folder`."""
-    told = {key: getattr(settings, key) for key in keys}
-    return msgspec.structs.replace(
-        settings, **{key: str(folder / file) for key, file in told.items() if file}
     )

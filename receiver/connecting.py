@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from receiver.intakes.stream import StreamIntake
 from receiver.links.intake import LinkStatus
 from receiver.pipeline import Pipeline
 from receiver.radio_settings import SoftwareRadioLink
@@ -26,25 +27,26 @@ def connect(
         from receiver.links import serial  # noqa: PLC0415
 
         conversation = serial.conversation_for(settings, status)
-        intake = pipeline.stream_intake(settings, status, serial.listener_of(conversation))
+        intake = StreamIntake(pipeline, settings, status, serial.listener_of(conversation))
         return serial.SerialLink(settings, intake, status, conversation=conversation)
     if isinstance(settings, SocketLink):
         from receiver.links import socket  # noqa: PLC0415
 
-        return socket.SocketLink(settings, pipeline.stream_intake(settings, status), status)
+        return socket.SocketLink(settings, StreamIntake(pipeline, settings, status), status)
     if isinstance(settings, SoftwareRadioLink):
+        from receiver.intakes.radio import RadioIntake  # noqa: PLC0415
         from receiver.links import software_radio  # noqa: PLC0415
-        from receiver.radio_intake import RadioIntake  # noqa: PLC0415
 
         radio_intake = RadioIntake(pipeline, settings, status)
         return software_radio.SoftwareRadio(settings, radio_intake, status, known_tags)
+    from receiver.intakes.messages import MessageIntake  # noqa: PLC0415
     from receiver.links import mqtt, station_links  # noqa: PLC0415
 
     receivers = station_links.StationLinks(settings.name, status)
     listeners = {station_links.DECODER: receivers.message}
     return mqtt.MqttLink(
         settings,
-        pipeline.message_intake(settings, status, listeners),
+        MessageIntake(pipeline, settings, status, listeners),
         status,
         station_id,
         station_links=receivers,

@@ -7,55 +7,45 @@ store, then the store is closed; all within ten seconds. SIGHUP reads the config
 import asyncio
 import gc
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
-from protocols.gpsd import DECODER as GPSD_DECODER
-from protocols.records import GpsFix, Record
 from receiver import payload_codecs
-from receiver.activity import Activity, LinkActivity
-from receiver.arrivals import Source
+from receiver.activity import Activity
 from receiver.clock import Clock
 from receiver.coded_ids.listener import CodedIdListener
-from receiver.coded_ids.tag_lists import TagListError, canonical, read_known_tags
-from receiver.config import ConfigError
 from receiver.connecting import connect
 from receiver.decode_watch import DecodeWatch, LinkTotals
 from receiver.health.gather import Watched
 from receiver.health.watch import HealthWatch
-from receiver.limits import (
-    ACTIVITY_INTERVAL_S,
-    DRAIN_S,
-    POSITION_STATED_EVERY_S,
-    TICK_S,
-)
+from receiver.limits import ACTIVITY_INTERVAL_S, DRAIN_S, TICK_S
 from receiver.links import usb_reset
 from receiver.links.intake import LinkStatus
 from receiver.log import configure
 from receiver.minute import Minute, states
+from receiver.own_records import OwnRecords
 from receiver.pipeline import Pipeline
 from receiver.references.clock_watch import ClockWatch
 from receiver.run_index import RunSorting
-from receiver.settings import Link, SerialLink, Settings, TagsSettings
+from receiver.settings import Link, Settings
 from receiver.sinks.uploads import Uploads, noted_by
 from receiver.store.lock import hold
 from receiver.store.retention import Retention, retention_of
 from receiver.store.writer import StoreState, Writer
 from receiver.supervision.links import RunsForEver, Supervision
 from receiver.supervision.notify import Notifier
-from receiver.supervision.progress import Progress
-from receiver.supervision.reload import taken_over
+from receiver.supervision.own_watches import OwnWatches
+from receiver.supervision.progress import Progress, Watchdog
+from receiver.supervision.reload import Reload, taken_over
 from receiver.web.door import Door
 from receiver.web.parts import StationParts
-from receiver.whereabouts import GPSD_LINK, STATION_LINK
 
 log = structlog.get_logger()
 
 _SUMMARY_INTERVAL_S = 60.0
 _READY_LOOK_S = 0.1
-_CONFIGURATION_DECODER = "configuration/1"
 _SIGNALS_TO_STOP = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -83,7 +73,7 @@ class Daemon:
             Path(settings.store.path),
             settings.station.id,
             retention=_retention(settings),
-            chore=RunSorting(lambda: _known_tags(self.settings.tags)),
+            chore=RunSorting(self._known_tags),
         )
         self.activity = Activity(self.clock.stamp().utc_ns, self.clock.boot)
         self.pipeline = Pipeline(
@@ -99,11 +89,13 @@ class Daemon:
             pulses_kept=settings.store.pulses,
         )
         self.pipeline.pulse_listener = self.coded_ids
-        self.supervision = Supervision(self._link, reset_of=_reset_of)
+        self.supervision = Supervision(self._link, reset_of=usb_reset.reset_of)
         self.decode_watch = DecodeWatch()
-        self.clock_watch = ClockWatch(self.clock, self._keep_gpsd_fix)
-        self._progress = Progress(
-            self.writer, lambda: self.pipeline.waiting_rows, self.supervision.dead
+        self.own_records = OwnRecords(self.clock, self.pipeline)
+        self.clock_watch = ClockWatch(self.clock, self.own_records.keep_gpsd_fix)
+        self.watchdog = Watchdog(
+            Progress(self.writer, lambda: self.pipeline.waiting_rows, self.supervision.dead),
+            self.notifier,
         )
         self.uploads = Uploads(
             [sink for sink in settings.sinks if sink.automatic],
@@ -111,11 +103,7 @@ class Daemon:
             settings.station.id,
             noted_by(self.writer.note),
         )
-        self._load = load
-        self._own_activity = LinkActivity(LinkStatus(STATION_LINK), iter([None]))
-        self._position_stated_at_s = 0.0
         self._minute = Minute(self.pipeline.heard)
-        self._standstill: str | None = None
         self.health = HealthWatch(
             settings,
             Watched(
@@ -127,14 +115,15 @@ class Daemon:
                 decode_watch=self.decode_watch,
                 clock_watch=self.clock_watch,
                 sinks=lambda: self.uploads.statuses,
-                standstill=lambda: self._standstill,
-                keep=self._keep_own,
+                standstill=lambda: self.watchdog.standstill,
+                keep=self.own_records.keep,
                 alarms_are=self.uploads.alarms_are,
             ),
         )
+        self._reload = Reload(load, self.change, self.notifier)
         self.door = Door(self._parts_of_the_page(configuration))
+        self._watches = OwnWatches()
         self._stop = asyncio.Event()
-        self._reload = asyncio.Event()
 
     @property
     def links(self) -> list[LinkStatus]:
@@ -147,7 +136,7 @@ class Daemon:
 
     def reload(self) -> None:
         """Ask the daemon to read its configuration again."""
-        self._reload.set()
+        self._reload.ask()
 
     async def run(self) -> int:
         """Run until `stop` or a signal; return the rows that could not be kept (0 is good)."""
@@ -185,16 +174,14 @@ class Daemon:
         await self.supervision.change(self.settings.links)
         await self.clock_watch.change(self.settings.clock)
         await self.door.open()
-        watches = [self._keep_activity, self._summarise, self._look_after, self._reload_when_asked]
+        watches = [self._keep_activity, self._summarise, self._look_after, self._reload.run]
         if self.uploads.statuses:
             watches.append(self.uploads.run)
-        tasks = [asyncio.create_task(_told_if_it_fails(watch)) for watch in watches]
+        self._watches.start(watches)
         await self._stop.wait()
         self.notifier.stopping()
         log.info("station stops", station=station, waiting_rows=self.pipeline.waiting_rows)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._watches.stop()
         await asyncio.gather(
             self.supervision.stop(),
             self.clock_watch.stop(),
@@ -221,31 +208,17 @@ class Daemon:
             status,
             self.pipeline,
             self.settings.station.id,
-            known_tags=lambda: self.health.names.known,
+            known_tags=self._known_tags,
         )
 
-    async def _reload_when_asked(self) -> None:
-        while True:
-            await self._reload.wait()
-            self._reload.clear()
-            self.notifier.reloading()
-            try:
-                await self._read_again()
-            finally:
-                self.notifier.ready()
+    def _known_tags(self) -> frozenset[str]:
+        """Return the ids on the station's lists, as they were last read."""
+        return self.health.names.known
 
-    async def _read_again(self) -> None:
-        if self._load is None:
-            log.warning("there is no configuration to read again")
-            return
-        try:
-            new = await asyncio.to_thread(self._load)
-        except ConfigError as error:
-            told = log.bind(reason=str(error))
-            told.error("configuration refused; the old one goes on")
-            return
+    async def change(self, wanted: Settings) -> None:
+        """Take over new settings, as far as can be while the station runs; tell what waits."""
         old = self.settings
-        self.settings, waiting = taken_over(old, new)
+        self.settings, waiting = taken_over(old, wanted)
         for key in waiting:
             log.warning("setting waits for a restart", key=key)
         if self.settings.log != old.log:
@@ -270,22 +243,8 @@ class Daemon:
         )
 
     def _state_position(self) -> None:
-        """Put the configured position, or that there is none, into the store.
-
-        Rows take their position from it: see `receiver.whereabouts`.
-        """
-        self._position_stated_at_s = asyncio.get_running_loop().time()
-        station = self.settings.station
-        self._keep_own(
-            GpsFix(latitude=station.latitude, longitude=station.longitude),
-            Source(link=STATION_LINK, decoder=_CONFIGURATION_DECODER),
-        )
-
-    def _keep_gpsd_fix(self, fix: GpsFix) -> None:
-        self._keep_own(fix, Source(link=GPSD_LINK, decoder=GPSD_DECODER))
-
-    def _keep_own(self, record: Record, source: Source) -> None:
-        self.pipeline.take([record], source, self.clock.stamp(), self._own_activity)
+        now_s = asyncio.get_running_loop().time()
+        self.own_records.state_position(self.settings.station, now_s)
 
     def _parts_of_the_page(self, configuration: Path | None) -> StationParts:
         return StationParts(
@@ -294,9 +253,9 @@ class Daemon:
             live=self.pipeline.live,
             names=lambda: self.health.names.names,
             known=lambda: self.health.names.known,
-            keep=self._keep_own,
+            keep=self.own_records.keep,
             boot=self.clock.boot,
-            reload=self.reload if self._load else None,
+            reload=self.reload if self._reload.is_possible else None,
             configuration=configuration,
         )
 
@@ -308,7 +267,7 @@ class Daemon:
             tick_s = _SUMMARY_INTERVAL_S
         while self.writer.state is StoreState.OPENING:
             # A large store is checked for seconds, and links hear meanwhile.
-            self._tell_progress(asyncio.get_running_loop().time())
+            self.watchdog.look(asyncio.get_running_loop().time())
             await asyncio.sleep(_READY_LOOK_S)
         notifier.ready()
         while True:
@@ -322,39 +281,14 @@ class Daemon:
             self.pipeline.flush()
         self.clock_watch.look()
         await self.supervision.look(now_s)
-        self._look_at_decoding()
-        await self.coded_ids.look()
-        if now_s - self._position_stated_at_s >= POSITION_STATED_EVERY_S:
-            self._state_position()
-        self._tell_progress(now_s)
-        self.health.look(now_s)
-        self.notifier.status(self.status_line())
-
-    def _look_at_decoding(self) -> None:
-        totals = (
+        self.decode_watch.look(
             LinkTotals(link.status.name, link.records, link.unknown) for link in self.activity.links
         )
-        for change in self.decode_watch.look(totals):
-            if change.fails:
-                log.warning(
-                    "link hears what it cannot read any more",
-                    link=change.link,
-                    unknown_percent=change.unknown_percent,
-                    do="see `stopover status`: has its radio other firmware, its line a fault?",
-                )
-            else:
-                log.warning("link can be read again", link=change.link)
-
-    def _tell_progress(self, now_s: float) -> None:
-        standstill = self._progress.standstill(now_s)
-        if standstill is None:
-            self.notifier.alive()
-        if (standstill is None) is not (self._standstill is None):
-            log.error(
-                "station stands still" if standstill else "station moves again",
-                reason=standstill or self._standstill,
-            )
-        self._standstill = standstill
+        await self.coded_ids.look()
+        self.own_records.look(self.settings.station, now_s)
+        self.watchdog.look(now_s)
+        self.health.look(now_s)
+        self.notifier.status(self.status_line())
 
     def status_line(self) -> str:
         """Return how the station is, in a line for a technician."""
@@ -368,8 +302,8 @@ class Daemon:
         alarms = (*self.supervision.alarms, *self.decode_watch.alarms)
         parts += [f"ALARM {alarm}" for alarm in alarms]
         parts += [f"ALARM {alarm.words}" for alarm in self.health.alarms.not_told_elsewhere]
-        if self._standstill:
-            parts.append(f"STANDSTILL {self._standstill}")
+        if self.watchdog.standstill:
+            parts.append(f"STANDSTILL {self.watchdog.standstill}")
         return "; ".join(filter(None, parts))
 
     async def _keep_activity(self) -> None:
@@ -385,39 +319,5 @@ class Daemon:
             self._minute.tell(self.links, store=str(self.writer.state), clock=self.clock.quality)
 
 
-async def _told_if_it_fails(watch: Callable[[], Awaitable[None]]) -> None:
-    """Run one of the daemon's own watches; a fault in it is told, and it begins again."""
-    while True:
-        try:
-            await watch()
-        except Exception:
-            log.exception("failed by a fault in the program", what=watch.__name__.strip("_"))
-            await asyncio.sleep(_SUMMARY_INTERVAL_S)
-
-
 def _retention(settings: Settings) -> Retention:
     return retention_of(settings.store, tuple(sink.name for sink in settings.sinks))
-
-
-def _known_tags(tags: TagsSettings) -> frozenset[str]:
-    """Return the tags that are deployed somewhere, as the owner lists them."""
-    known = canonical(tags.known)
-    if tags.known_file is None:
-        return known
-    try:
-        return known | read_known_tags(Path(tags.known_file))
-    except TagListError as error:
-        log.warning("known tags are judged like any other", reason=str(error))
-        return known
-
-
-def _reset_of(settings: Link) -> Callable[[], Awaitable[str]] | None:
-    """Return what resets the radio of a link on USB."""
-    if not isinstance(settings, SerialLink):
-        return None
-    device = settings.device
-
-    async def reset() -> str:
-        return await asyncio.to_thread(usb_reset.reset, device)
-
-    return reset

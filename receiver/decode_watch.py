@@ -9,8 +9,11 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
+import structlog
 
 from receiver.limits import DECODE_WINDOW_FRAMES
+
+log = structlog.get_logger()
 
 DECODES_BELOW: Final = 0.1
 FAILS_FROM: Final = 0.5
@@ -62,7 +65,7 @@ class DecodeWatch:
         ]
 
     def look(self, totals: Iterable[LinkTotals]) -> list[DecodingChange]:
-        """Take the totals of now; return what has changed."""
+        """Take the totals of now; return what has changed, and tell it in the log."""
         known, self._links = self._links, {}
         changes = []
         for each in totals:
@@ -72,6 +75,7 @@ class DecodeWatch:
             self._links[each.link] = link
             change = self._judge(link, each)
             if change is not None:
+                _tell(change)
                 changes.append(change)
         return changes
 
@@ -92,3 +96,15 @@ class DecodeWatch:
         if link.fails is failed:
             return None
         return DecodingChange(totals.link, link.fails, round(100 * part))
+
+
+def _tell(change: DecodingChange) -> None:
+    if change.fails:
+        log.warning(
+            "link hears what it cannot read any more",
+            link=change.link,
+            unknown_percent=change.unknown_percent,
+            do="see `stopover status`: has its radio other firmware, its line a fault?",
+        )
+    else:
+        log.warning("link can be read again", link=change.link)

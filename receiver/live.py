@@ -14,7 +14,7 @@ import msgspec
 from protocols.records import Detection
 from receiver.arrivals import Arrival
 from receiver.limits import LIVE_DETECTIONS_KEPT, LIVE_PLACES, TAGS_REMEMBERED
-from receiver.store.queries import iso_utc
+from receiver.utc_text import iso_utc
 
 _USUAL_NOISE_DBM: Final = -114.0
 """Of a good receiver of 250 kHz."""

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from receiver.arrivals import SET_CLOCKS
 from receiver.health.snapshot import StationSnapshot
 from receiver.links.intake import LinkState
 from receiver.log import escaped
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-_GOOD_CLOCKS: Final = ("pps", "gps", "ntp")
 _STATM: Final = Path("/proc/self/statm")
 _LONGEST_LABEL: Final = 100
 _LISTENING: Final = (LinkState.HEARING, LinkState.QUIET)
@@ -78,6 +78,18 @@ class _Station:
             "Noise as the radio last told it.",
             labels,
             ((place, each.noise_dbm) for place, each in places),
+        )
+        yield _gauge(
+            "stopover_antenna_noise_dbfs",
+            "Noise of a software radio, relative to full scale at its gain.",
+            labels,
+            ((place, each.noise_dbfs) for place, each in places),
+        )
+        yield _gauge(
+            "stopover_antenna_gain_db",
+            "Gain of a software radio's tuner.",
+            labels,
+            ((place, each.gain_db) for place, each in places),
         )
         yield _gauge(
             "stopover_antenna_tags_last_hour",
@@ -155,7 +167,7 @@ class _Station:
         yield _one(
             "stopover_clock_good",
             "1 while something disciplines the clock.",
-            clock.quality in _GOOD_CLOCKS,
+            clock.quality in SET_CLOCKS,
         )
         yield _counter("stopover_clock_steps", "Steps of the clock.", (), (((), clock.steps),))
 

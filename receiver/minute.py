@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import structlog
 
+from receiver.heard import Heard
 from receiver.limits import FIRST_DETECTIONS_LOGGED_PER_MINUTE
 from receiver.links.intake import LinkStatus
-from receiver.pipeline import Heard
 
 log = structlog.get_logger()
 

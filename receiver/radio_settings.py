@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from protocols.rtl_tcp import DEFAULT_PORT, SAMPLE_RATES_HZ
-from receiver.setting_types import Label, Name
+from receiver.setting_types import AntennaLabel, LinkName
 
 Hears: TypeAlias = Literal["ctt-434", "coded-id"]
 SampleForm: TypeAlias = Literal["cu8", "cs16", "cf32"]
@@ -36,7 +36,7 @@ class SoftwareRadioLink(
 ):
     """A software radio: an RTL-SDR stick behind rtl_tcp, or samples in a pipe or file."""
 
-    name: Annotated[Name, Meta(description="This link's name in rows and logs.")]
+    name: LinkName
     source: Annotated[
         str,
         Meta(
@@ -52,9 +52,7 @@ class SoftwareRadioLink(
         Annotated[float, Meta(ge=1, le=6000)] | None,
         Meta(description="MHz of the tags; else 434, or as told by you where hears is coded-id."),
     ] = None
-    antenna: Annotated[
-        Label | None, Meta(description="Your label for the antenna on this radio.")
-    ] = None
+    antenna: AntennaLabel = None
     form: Annotated[
         SampleForm, Meta(description="What samples in a pipe or file are; a stick's are cu8.")
     ] = "cu8"

@@ -22,7 +22,9 @@ from receiver.arrivals import ClockQuality, Stamp
 from receiver.limits import MAX_RECORDING_LINE_BYTES
 
 _FORMAT: Final = 1
-_START: Final = b'{"stopover_recording":'
+START: Final = b'{"stopover_recording":'
+"""How every recording begins."""
+
 _GOOD_CLOCKS: Final = ("pps", "gps", "ntp", "file")
 
 _Monotonic: TypeAlias = Annotated[int, Meta(ge=0, le=2**61)]
@@ -103,7 +105,7 @@ class Recorder:
         file = path.open("a+b", buffering=0)
         if file.tell():
             file.seek(0)
-            if file.read(len(_START)) != _START:
+            if file.read(len(START)) != START:
                 file.close()
                 raise RecordingError(f"{path}: holds something else than a recording; name another")
             file.seek(-1, 2)
@@ -157,7 +159,7 @@ def read_recording(
         while line := file.readline(MAX_RECORDING_LINE_BYTES):
             number += 1
             try:
-                recorded = _recorded(line, in_session=in_session)
+                recorded = recorded_line(line, in_session=in_session)
             except (ValueError, msgspec.MsgspecError) as error:
                 damage = RecordingError(f"{path}: line {number}: {error}")
                 if on_damage is None or number == 1:
@@ -171,11 +173,17 @@ def read_recording(
             raise RecordingError(f"{path}: holds no recording: it is empty")
 
 
-def _recorded(line: bytes, *, in_session: bool) -> Recorded:
+def recorded_line(line: bytes, *, in_session: bool) -> Recorded:
+    """Return what one line, with its LF, of a recording says.
+
+    Raises:
+        ValueError: it is damaged, or no session is open and it begins none; also as
+            `msgspec.MsgspecError`.
+    """
     if not line.endswith(b"\n"):
         what = "too long" if len(line) == MAX_RECORDING_LINE_BYTES else "cut off"
         raise ValueError(f"the line is {what}")
-    if line.startswith(_START):
+    if line.startswith(START):
         return msgspec.json.decode(line, type=Session)
     if not in_session:
         raise ValueError("this is no recording: it does not begin with a session")

@@ -3,6 +3,9 @@
 Rows are never rewritten. A frame that a decoder can read now gives new rows with the stamp of the
 frame; a detection that a newer decoder reads otherwise gets a verdict beside it
 (`receiver.store.redecoded`). What is done is marked, so that doing it again adds nothing.
+
+Of a software radio's packet the bytes are read again; what its samples told stays. A coded ID is
+found in many pulses together, which are not read here: such rows are counted and left.
 """
 
 import time
@@ -14,22 +17,30 @@ import msgspec
 from protocols import registry
 from protocols.declared_payloads import DeclaredPayload
 from protocols.errors import UnknownDecoderError
+from protocols.radio.kept_packets import KeptPackets, with_what_was_heard
 from protocols.records import Detection, Ignored, Record, Unknown
 from receiver.arrivals import Arrival, Source, Stamp
 from receiver.limits import MAX_RAW_BYTES
+from receiver.radio_settings import DECODER_VERSION, DECODERS
 from receiver.store.database import Store
 from receiver.store.redecoded import (
     DETECTIONS,
     UNKNOWN_FRAMES,
+    Bounds,
     Verdict,
     chunks,
     forget_deleted,
     note_verdict,
+    pulses_kept,
     rows_kept,
     withdraw_verdict,
 )
 from receiver.store.rows import INSERTS, nanoseconds
 from receiver.store.schema import CLOCK_QUALITIES
+
+PACKETS_DECODER = DECODERS["ctt-434"]
+"""A software radio's decoder of packets: its rows keep the packet, not what it was found in."""
+_OF_PULSES = frozenset((DECODERS["coded-id"], "coded-id"))
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +68,14 @@ class Tally:
         """Rows whose decoder is not installed, such as those of imported files."""
         self.cut = 0
         """Rows that keep only the first part of their raw bytes."""
+        self.without_raw = 0
+        """Detections that keep no raw bytes."""
+        self.coded_ids = 0
+        """Detections of coded IDs, which are found in many pulses together."""
+        self.pulses = 0
+        """Pulses, which are measured, not decoded."""
+        self.of_today = 0
+        """Rows that the decoder of today has read already."""
 
 
 class _Reading(msgspec.Struct, frozen=True):
@@ -64,6 +83,8 @@ class _Reading(msgspec.Struct, frozen=True):
 
     identity: str
     decode: Callable[[bytes], tuple[Record, ...]]
+    is_of_packets: bool = False
+    """It reads packets that were found in samples, and tells only what the bytes tell."""
 
 
 class Redecoding:
@@ -78,7 +99,7 @@ class Redecoding:
         self._wanted = wanted
         self._now_utc_ns = now_utc_ns
         self._readings: dict[str, _Reading | None] = {}
-        if wanted.decoder is not None:
+        if wanted.decoder not in {None, PACKETS_DECODER}:
             registry.entry(wanted.decoder)
 
     def rows(self) -> int:
@@ -92,14 +113,13 @@ class Redecoding:
             sqlite3.Error: disk full, I/O error; what was done before is kept.
         """
         wanted = self._wanted
+        bounds = Bounds(wanted.since_utc_ns, wanted.until_utc_ns, wanted.link)
+        if wanted.decoder is None:
+            self.tally.pulses = pulses_kept(self._store.connection, bounds)
         for table, read in ((DETECTIONS, self._detection), (UNKNOWN_FRAMES, self._frame)):
-            for chunk in chunks(
-                self._store.connection,
-                table,
-                since_utc_ns=wanted.since_utc_ns,
-                until_utc_ns=wanted.until_utc_ns,
-                link=wanted.link,
-            ):
+            if table == UNKNOWN_FRAMES and wanted.decoder == PACKETS_DECODER:
+                continue  # Any bytes at all would be a packet to it.
+            for chunk in chunks(self._store.connection, table, bounds):
                 with self._store.transaction():
                     for row in chunk:
                         read(row)
@@ -110,7 +130,7 @@ class Redecoding:
     def _frame(self, row: Mapping[str, Any]) -> None:
         """Make rows of an unknown frame, where a decoder knows it now."""
         reading = self._reading(self._wanted.decoder or _name(row["decoder"]))
-        if reading is None or reading.identity == row["decoder"] or self._is_cut(row):
+        if reading is None or self._is_of_today(row, reading) or self._is_cut(row):
             return
         self.tally.frames_read += 1
         records = reading.decode(row["raw"])
@@ -158,15 +178,19 @@ class Redecoding:
     def _detection(self, row: Mapping[str, Any]) -> None:
         """Keep a verdict of a detection's raw bytes, where it differs from the row."""
         name = _name(row["decoder"])
-        if self._wanted.decoder not in {None, name} or row["raw"] is None:
+        if self._wanted.decoder not in {None, name}:
+            return
+        if name in _OF_PULSES or row["raw"] is None:
+            self.tally.coded_ids += name in _OF_PULSES
+            self.tally.without_raw += name not in _OF_PULSES
             return
         reading = self._reading(name)
         if reading is None or self._is_cut(row):
             return
-        if reading.identity == row["decoder"] and not self._wanted.payloads:
+        if not self._wanted.payloads and self._is_of_today(row, reading):
             return
         self.tally.detections_read += 1
-        verdict = _verdict(row, reading.decode(row["raw"]))
+        verdict = self._verdict(row, reading)
         if verdict:
             self.tally.detections_differing += 1
             self._note(DETECTIONS, row["seq"], reading.identity, verdict)
@@ -175,22 +199,55 @@ class Redecoding:
 
     def _reading(self, name: str) -> _Reading | None:
         if name not in self._readings:
-            try:
-                entry = registry.entry(name)
-            except UnknownDecoderError:
-                self._readings[name] = None
-            else:
-                decoder = entry.made(self._wanted.payloads)
-                self._readings[name] = _Reading(entry.identity, decoder.decode)
+            self._readings[name] = self._new_reading(name)
         reading = self._readings[name]
         if reading is None:
             self.tally.without_decoder += 1
         return reading
 
+    def _new_reading(self, name: str) -> _Reading | None:
+        payloads = self._wanted.payloads
+        if name == PACKETS_DECODER:
+            packets = KeptPackets.with_payloads(payloads)
+            return _Reading(f"{name}/{DECODER_VERSION}", packets.decode, is_of_packets=True)
+        try:
+            entry = registry.entry(name)
+        except UnknownDecoderError:
+            return None
+        return _Reading(entry.identity, entry.made(payloads).decode)
+
+    def _is_of_today(self, row: Mapping[str, Any], reading: _Reading) -> bool:
+        is_of_today: bool = reading.identity == row["decoder"]
+        self.tally.of_today += is_of_today
+        return is_of_today
+
     def _is_cut(self, row: Mapping[str, Any]) -> bool:
         is_cut = len(row["raw"]) >= MAX_RAW_BYTES
         self.tally.cut += is_cut
         return is_cut
+
+    def _verdict(self, row: Mapping[str, Any], reading: _Reading) -> Mapping[str, Any]:
+        """Return how a row's bytes are read otherwise now; nothing where they say the same."""
+        records = reading.decode(row["raw"])
+        detections = [
+            record
+            for record in records
+            if isinstance(record, Detection) and record.antenna in {None, row["antenna"]}
+        ]
+        if not detections:
+            for record in records:
+                if isinstance(record, Unknown | Ignored):
+                    kind = "unknown" if isinstance(record, Unknown) else "ignored"
+                    return {kind: record.reason}
+            return {"unknown": "no-detection"}
+        # A frame with several tags has one row for each of them.
+        same_tag = [record for record in detections if record.tag_id == row["tag_id"]]
+        new = _fields((same_tag or detections)[0])
+        old = _kept_fields(row)
+        if reading.is_of_packets:
+            new = with_what_was_heard(new, old, reads_payloads=bool(self._wanted.payloads))
+        differing = {name: value for name, value in new.items() if value != old[name]}
+        return {"fields": differing} if differing else {}
 
     def _note(self, kept_in: str, row_id: int, decoder: str, verdict: Mapping[str, Any]) -> None:
         note_verdict(
@@ -204,27 +261,6 @@ class Redecoding:
 def _name(identity: str) -> str:
     """Return the decoder's name out of `name/version`."""
     return identity.rpartition("/")[0] or identity
-
-
-def _verdict(row: Mapping[str, Any], records: Sequence[Record]) -> Mapping[str, Any]:
-    """Return how the records differ from the row; nothing where they say the same."""
-    detections = [
-        record
-        for record in records
-        if isinstance(record, Detection) and record.antenna in {None, row["antenna"]}
-    ]
-    if not detections:
-        for record in records:
-            if isinstance(record, Unknown | Ignored):
-                kind = "unknown" if isinstance(record, Unknown) else "ignored"
-                return {kind: record.reason}
-        return {"unknown": "no-detection"}
-    # A frame with several tags has one row for each of them.
-    same_tag = [record for record in detections if record.tag_id == row["tag_id"]]
-    new = _fields((same_tag or detections)[0])
-    old = _kept_fields(row)
-    differing = {name: value for name, value in new.items() if value != old[name]}
-    return {"fields": differing} if differing else {}
 
 
 def _fields(detection: Detection) -> dict[str, Any]:

@@ -9,7 +9,17 @@ import msgspec
 from msgspec import Meta
 
 from protocols.payload_codec import PayloadField
+from receiver.limits import STATION_LINK_TIME_S
 from receiver.radio_settings import SoftwareRadioLink
+from receiver.setting_types import (
+    AntennaLabel,
+    BrokerUrl,
+    CaFile,
+    CertificateFile,
+    KeyFile,
+    LinkName,
+    PasswordFile,
+)
 from receiver.setting_types import Label as Label  # noqa: PLC0414  A part of this module's interface.
 from receiver.setting_types import Name as Name  # noqa: PLC0414  Same.
 from receiver.sink_settings import Sink
@@ -145,7 +155,7 @@ class SerialLink(
 ):
     """A radio on a serial port."""
 
-    name: Annotated[Name, Meta(description="This link's name in rows and logs.")]
+    name: LinkName
     device: Annotated[
         str,
         Meta(
@@ -153,9 +163,7 @@ class SerialLink(
             description="The port; a by-path name stays with the socket: see `stopover ports`.",
         ),
     ]
-    antenna: Annotated[
-        Label | None, Meta(description="Your label for the antenna on this radio.")
-    ] = None
+    antenna: AntennaLabel = None
     antennas: Antennas = {}
     decoder: Annotated[str, Meta(description="What the radio speaks.")] = "ctt"
     baud_rate: Annotated[
@@ -208,7 +216,7 @@ class SerialLink(
 _USUAL_BAUD_RATE = 115_200
 _USUAL_POLL_INTERVAL_S = 60.0
 _BAUD_RATES = {"ctt-blu": 230_400}
-_POLL_INTERVALS_S = {"ctt-blu": 10.0, "station-link": 10.0}
+_POLL_INTERVALS_S = {"ctt-blu": 10.0, "station-link": STATION_LINK_TIME_S}
 
 
 class SocketLink(
@@ -216,14 +224,12 @@ class SocketLink(
 ):
     """A program on this computer that serves a radio on a Unix socket."""
 
-    name: Annotated[Name, Meta(description="This link's name in rows and logs.")]
+    name: LinkName
     path: Annotated[str, Meta(min_length=1, description="The socket, /run/ctt/radios/ch1.sock.")]
     decoder: Annotated[
         str, Meta(description="What comes out: ctt-driver, ctt-blu-driver or any other of streams.")
     ]
-    antenna: Annotated[
-        Label | None, Meta(description="Your label for the antenna on this radio.")
-    ] = None
+    antenna: AntennaLabel = None
     antennas: Antennas = {}
     frequency_mhz: FrequencyMhz = None
 
@@ -247,14 +253,8 @@ class MqttLink(
 ):
     """Radios that publish to an MQTT broker."""
 
-    name: Annotated[Name, Meta(description="This link's name in rows and logs.")]
-    broker: Annotated[
-        str,
-        Meta(
-            pattern=r"^mqtts?://[^/\s:@]+(:[0-9]{1,5})?$",
-            description="mqtt://HOST[:PORT], or mqtts:// for TLS (ports 1883 and 8883).",
-        ),
-    ]
+    name: LinkName
+    broker: BrokerUrl
     topics: Annotated[
         tuple[MqttTopic, ...],
         Meta(
@@ -263,16 +263,10 @@ class MqttLink(
         ),
     ]
     username: Annotated[str | None, Meta(description="User at the broker.")] = None
-    password_file: Annotated[
-        str | None, Meta(description="File whose first line is the password.")
-    ] = None
-    ca_file: Annotated[
-        str | None, Meta(description="Certificates to trust (PEM), else the system's.")
-    ] = None
-    certificate_file: Annotated[
-        str | None, Meta(description="This station's own certificate (PEM), where asked for.")
-    ] = None
-    key_file: Annotated[str | None, Meta(description="The key of that certificate (PEM).")] = None
+    password_file: PasswordFile = None
+    ca_file: CaFile = None
+    certificate_file: CertificateFile = None
+    key_file: KeyFile = None
     client_id: Annotated[
         Label | None,
         Meta(description="Name of the session that the broker keeps, else stopover-STATION-LINK."),

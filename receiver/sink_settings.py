@@ -5,7 +5,15 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from receiver.setting_types import Label, Name
+from receiver.setting_types import (
+    BrokerUrl,
+    CaFile,
+    CertificateFile,
+    KeyFile,
+    Label,
+    Name,
+    PasswordFile,
+)
 
 RowKind: TypeAlias = Literal[
     "gps_fixes",
@@ -66,16 +74,10 @@ class _LoginSettings(SinkSettings, frozen=True, forbid_unknown_fields=True, kw_o
     """A sink that logs in somewhere."""
 
     username: Annotated[str | None, Meta(description="User at the far end.")] = None
-    password_file: Annotated[
-        str | None, Meta(description="File whose first line is the password.")
-    ] = None
-    ca_file: Annotated[
-        str | None, Meta(description="Certificates to trust (PEM), else the system's.")
-    ] = None
-    certificate_file: Annotated[
-        str | None, Meta(description="This station's own certificate (PEM), where asked for.")
-    ] = None
-    key_file: Annotated[str | None, Meta(description="The key of that certificate (PEM).")] = None
+    password_file: PasswordFile = None
+    ca_file: CaFile = None
+    certificate_file: CertificateFile = None
+    key_file: KeyFile = None
     timeout: Annotated[
         float,
         Meta(ge=0.1, le=3600, description="Seconds the far end may take to store a batch."),
@@ -108,13 +110,7 @@ class MqttSink(
 ):
     """Collectors behind an MQTT broker."""
 
-    broker: Annotated[
-        str,
-        Meta(
-            pattern=r"^mqtts?://[^/\s:@]+(:[0-9]{1,5})?$",
-            description="mqtt://HOST[:PORT], or mqtts:// for TLS (ports 1883 and 8883).",
-        ),
-    ]
+    broker: BrokerUrl
     client_id: Annotated[
         Label | None, Meta(description="Name at the broker, else stopover-STATION-SINK.")
     ] = None

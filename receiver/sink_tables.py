@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from receiver import toml_tables
+from receiver.setting_types import LOGIN_FILES
 from receiver.sink_settings import FolderSink, HttpSink, MotusSink, MqttSink, Sink
 
 _EXAMPLE_VALUES: Mapping[type[msgspec.Struct], Mapping[str, object]] = {
@@ -20,7 +21,7 @@ _EXAMPLE_VALUES: Mapping[type[msgspec.Struct], Mapping[str, object]] = {
     MotusSink: {"name": "motus", "project": 1, "serial": "SG-1234RPI3ABCD"},
 }
 
-_FILES = ("password_file", "ca_file", "certificate_file", "key_file", "token_file", "folder")
+_FILES = (*LOGIN_FILES, "token_file", "folder")
 
 
 def example() -> str:
@@ -68,9 +69,4 @@ def contradictions(sinks: Sequence[Sink]) -> Iterator[tuple[str, str]]:
 
 def anchored(sinks: Sequence[Sink], folder: Path) -> tuple[Sink, ...]:
     """Return the sinks with relative paths taken from `folder`."""
-    found: list[Sink] = []
-    for sink in sinks:
-        paths = {name: getattr(sink, name, None) for name in _FILES}
-        absolute = {name: str(folder / path) for name, path in paths.items() if path}
-        found.append(msgspec.structs.replace(sink, **absolute))
-    return tuple(found)
+    return tuple(toml_tables.anchored(sink, _FILES, folder) for sink in sinks)

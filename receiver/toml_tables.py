@@ -35,8 +35,9 @@ def checked(
             what would be right. Every unknown key is named.
     """
     try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
+        # Editors of Windows put a byte order mark before the first line.
+        tree = tomllib.loads(text.removeprefix("\ufeff"))
+    except (tomllib.TOMLDecodeError, RecursionError) as problem:
         raise error(f"{path}: this is not TOML: {problem}") from problem
     complaints = list(_unknown_keys(tree, struct, "", tuple(_keys_in_sections(struct))))
     if complaints:
@@ -71,6 +72,17 @@ def key_lines(struct: type[msgspec.Struct], chosen: Mapping[str, object]) -> Ite
         else:
             value = "" if field.default in (None, msgspec.NODEFAULT) else _toml(field.default)
             yield f"# {field.name} = {value}".rstrip() + "\n"
+
+
+def anchored(table: _Struct, keys: Iterable[str], folder: Path) -> _Struct:
+    """Return a table with the relative paths under `keys` taken from `folder`.
+
+    A key that this table has not, or that is empty, is passed over.
+    """
+    told = {key: getattr(table, key, None) for key in keys}
+    return msgspec.structs.replace(
+        table, **{key: str(folder / file) for key, file in told.items() if file}
+    )
 
 
 def nearest(key: str, known: Iterable[str], elsewhere: Iterable[str] = ()) -> str:

@@ -71,6 +71,14 @@ def pulse_samples(offset_hz: float, *, rate_hz: int = RATE_HZ) -> Samples:
     return samples
 
 
+def noise_samples(dice: np.random.Generator, count: int) -> Samples:
+    """Return white noise, amplitude 1 in the mean of its power."""
+    pairs = dice.standard_normal((count, 2), dtype=np.float32)
+    # Half of the noise's power is in I, half in Q.
+    samples: Samples = (pairs * np.float32(np.sqrt(0.5))).view(np.complex64)[:, 0]
+    return samples
+
+
 def coded_bursts(
     at_s: float, gaps_ms: Iterable[float], offset_hz: float, snr_db: float
 ) -> Iterator[Burst]:
@@ -104,9 +112,7 @@ class IqTape:
         """Return the samples up to a time, noise and all bursts added up."""
         begin, end = self.samples_taken, round(until_s * self.rate_hz)
         count = max(0, end - begin)
-        noise = self._noise.standard_normal((count, 2), dtype=np.float32)
-        # Half of the noise's power is in I, half in Q.
-        block: Samples = (noise * np.float32(self._noise_rms / np.sqrt(2))).view(np.complex64)[:, 0]
+        block = noise_samples(self._noise, count) * np.float32(self._noise_rms)
         later = []
         for at, samples, amplitude in self._bursts:
             first, last = max(at, begin), min(at + len(samples), end)

@@ -15,7 +15,6 @@ Source: tve/sensorgnome-control, datasaver.js, cornelltagxcvr.js and gps.js.
 
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from protocols.ctt.lines import decode_ctt_line
@@ -79,12 +78,7 @@ class RecordedFiles:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

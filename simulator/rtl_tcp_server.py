@@ -64,11 +64,12 @@ class RtlTcpServer:
         begun_s = loop.time()
         sent = 0
         for block in self._blocks():
-            writer.write(block)
-            await writer.drain()
             sent += len(block)
             if self._bytes_per_s is not None:
+                # Samples are handed over once they are made.
                 await asyncio.sleep(max(0.0, begun_s + sent / self._bytes_per_s - loop.time()))
+            writer.write(block)
+            await writer.drain()
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):

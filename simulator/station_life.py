@@ -104,13 +104,15 @@ class StationLife:
 
     def rise_db(self, band: Band, sensitivity_dbm: float, begin_s: float, end_s: float) -> float:
         """Return by how much more the interference of this moment does."""
-        disturbances = self._disturbances.get(band)
-        if not disturbances:
-            return 0.0
-        return _rise_db(
-            sensitivity_dbm,
-            [each.plan.level_dbm for each in disturbances if each.overlaps(begin_s, end_s)],
-        )
+        return _rise_db(sensitivity_dbm, self.interference_dbm(band, begin_s, end_s))
+
+    def interference_dbm(self, band: Band, begin_s: float, end_s: float) -> list[float]:
+        """Return the levels of the neighbours that disturb a band in that time."""
+        return [
+            each.plan.level_dbm
+            for each in self._disturbances.get(band, ())
+            if each.overlaps(begin_s, end_s)
+        ]
 
 
 def _rise_db(sensitivity_dbm: float, levels_dbm: list[float]) -> float:

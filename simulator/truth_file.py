@@ -1,7 +1,6 @@
 """Files of truth: rows written one JSON object a line, and read back. Schema: `truth.py`."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -32,12 +31,7 @@ class TruthFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -80,13 +80,15 @@ class Laptop:
     def types(self, command: str) -> str | None:
         """Do what a line says; return what went wrong."""
         command = command.replace("/etc/stopover/", "").replace("/var/lib/stopover/", "")
-        command = re.sub(r"(--port )\d+", lambda found: f"{found[1]}{_free_port()}", command)
+        command = re.sub(
+            r"(--port |--rtl-tcp )\d+", lambda found: f"{found[1]}{_free_port()}", command
+        )
         words = shlex.split(command)
         name = words[1]
         self._prepare(name, words)
         if name == "run":
             return self._starts_station(command)
-        if name in _ENDLESS or "--serial" in words:
+        if name in _ENDLESS or not {"--serial", "--rtl-tcp"}.isdisjoint(words):
             return self._stops_when_asked(command)
         done = self._shell(command)
         if name == "init":

@@ -13,6 +13,7 @@ from receiver.connecting import connect
 from receiver.links.intake import LinkStatus
 from receiver.pipeline import Pipeline
 from receiver.settings import Link
+from receiver.store.activity_queries import hours_listened
 from receiver.store.database import Store
 from receiver.store.queries import DetectionFilter, Reader
 from receiver.store.writer import Writer
@@ -73,7 +74,7 @@ class LiveStation:
         """Return what the links counted as come to nothing, once the station has ended."""
         counted: dict[str, int] = {}
         with Reader(self.path) as reader:
-            for hour in reader.activity(DetectionFilter()):
+            for hour in hours_listened(reader, DetectionFilter()):
                 for reason, count in hour["rejects"].items():
                     counted[reason] = counted.get(reason, 0) + count
         return counted

@@ -6,8 +6,9 @@ import os
 import pty
 import time
 import tty
+from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 _REFUSALS = 20
 """As many refused writes, a millisecond apart, mean that the pseudo-terminal is full."""
+
+_GONE: Final[deque[int]] = deque()
+"""Ports that were hung up. While one is open no other gets its number: else a link that
+looks for its radio under the old name would take that of another test, in any process."""
+
+_GONE_KEPT: Final = 64
 
 
 class PseudoRadio:
@@ -70,7 +77,9 @@ class PseudoRadio:
         with contextlib.suppress(RuntimeError):  # Without a loop nobody listens.
             asyncio.get_running_loop().remove_reader(self._radio)
         os.close(self._radio)
-        os.close(self._port)
+        _GONE.append(self._port)
+        if len(_GONE) > _GONE_KEPT:
+            os.close(_GONE.popleft())
         self._radio = self._port = -1
 
 

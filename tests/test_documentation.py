@@ -77,6 +77,7 @@ def ours(page: Path) -> list[tuple[Block, str]]:
     ]
 
 
+@pytest.mark.timeout(600)  # The README alone has dozens of commands, each a process.
 @pytest.mark.parametrize("page", [page for page in PAGES if ours(page)], ids=str)
 def test_commands_on_a_page_do_what_it_says(page: Path, tmp_path: Path) -> None:
     with Laptop(tmp_path) as laptop:

@@ -60,7 +60,7 @@ class WatchedStation:
     async def start(self) -> None:
         """Start it; return when it has looked by itself, and once more by the test's time."""
         self._running = asyncio.create_task(self.daemon.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.daemon.health._reading is None:  # noqa: ASYNC110  It tells nobody.
                 await asyncio.sleep(0.002)
         self._now_s = asyncio.get_running_loop().time() + MINUTE_S
@@ -98,7 +98,7 @@ class WatchedStation:
             self._now_s += step_s
             self.machine.passes(step_s)
             if is_writing:  # Else a leap would seem a standstill.
-                self.daemon._progress._moved_at_s = self._now_s
+                self.daemon.watchdog.progress._moved_at_s = self._now_s
             await self.look()
 
     async def leaps(self, seconds: float) -> None:
@@ -108,7 +108,7 @@ class WatchedStation:
     async def kept(self) -> None:
         """Wait until everything is on the disk."""
         self.daemon.pipeline.flush()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.daemon.pipeline.waiting_rows:  # noqa: ASYNC110  As above.
                 await asyncio.sleep(0.002)
 

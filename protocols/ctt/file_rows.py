@@ -10,7 +10,9 @@ from typing import Final
 
 import msgspec
 
+from protocols.ctt.blu import REVISION_0
 from protocols.ctt.files import CARD_KINDS, Columns, FileKind, columns_of_header
+from protocols.ctt.packet import ID_DIGITS
 from protocols.ctt.readings import (
     LEVEL_MAX_DBM,
     LEVEL_MIN_DBM,
@@ -69,6 +71,12 @@ class _Row:
             raise _BrokenCellError(name)
         return value
 
+    def code(self, name: str) -> float | int | str | None:
+        """Return a number, or the word that some versions write for it."""
+        told = self.optional(name, _LABEL)
+        value = None if told is None else number(told.encode())
+        return told if value is None else value
+
     def whole(self, name: str) -> int | None:
         value = self.number(name)
         if value is not None and not abs(value) <= _LARGEST_COUNT:
@@ -120,6 +128,9 @@ def _beep(row: _Row) -> Record:
     return msgspec.structs.replace(
         detection,
         antenna=row.optional("radio", _LABEL),
+        noise_dbm=row.level("noise_dbm"),
+        snr_db=row.number("snr_db"),
+        frequency_offset_hz=row.number("frequency_offset_hz"),
         # The station writes 8 digits and 1 where its radio found the CRC right.
         integrity="verified" if is_verified else detection.integrity,
     )
@@ -149,11 +160,10 @@ def _card_blu(row: _Row) -> Record:
 
 def _blu_detection(row: _Row, digits: str, relay: Relay | None, antenna: str | None) -> Record:
     payload = row.optional("payload", _PAYLOAD)
-    told = measured(
-        sync=row.number("sync"),
-        family=row.optional("family", _LABEL),
-        payload_version=row.optional("payload_version", _LABEL),
-    )
+    packed = None if payload is None else bytes.fromhex(payload)
+    revision = row.code("payload_version")
+    readings = REVISION_0.measurements(packed) if packed and revision == 0 else None
+    told = measured(sync=row.number("sync"), family=row.code("family"), revision=revision)
     return Detection(
         protocol=PROTOCOL_2G4,
         tag_id=digits.upper(),
@@ -161,8 +171,8 @@ def _blu_detection(row: _Row, digits: str, relay: Relay | None, antenna: str | N
         antenna=antenna,
         rssi_dbm=row.level("rssi_dbm"),
         relay=relay,
-        measurements=told or None,
-        payload=None if payload is None else bytes.fromhex(payload),
+        measurements={**(readings or {}), **told} or None,
+        payload=packed,
     )
 
 
@@ -170,7 +180,8 @@ def _telemetry(row: _Row) -> Record:
     latitude, longitude = row.position()
     return Detection(
         protocol=PROTOCOL_ES200,
-        tag_id=row.matching("tag_id", _NODE_DIGITS).upper(),
+        # As radios tell it; the station writes the number without its leading zeros.
+        tag_id=row.matching("tag_id", _NODE_DIGITS).upper().zfill(ID_DIGITS),
         integrity="unverified",
         antenna=row.optional("radio", _LABEL),
         rssi_dbm=row.level("rssi_dbm"),

@@ -14,6 +14,7 @@ a date it is the live file, which is renamed when it is rotated (hourly, the dat
     telemetry    ReceivedAt,RecordedAt,Id,RadioId,Rssi,Latitude,Longitude,Activity,Hdop,Speed,
                  Altitude,Battery,SolarMa,Celsius,TTFF
     log          msg at,msg                                             (commas in the message)
+    (terra)      Time,RadioId,TagId,TagRSSI,NoiseFloor,SNR,FEI_Hz,LNA,RSSISrc,CrcOk
     ble, blu     UsbPort,[BluRadioId,]RadioId,Time,TagRSSI,TagId,Sync,Product,Revision,…
 
 Node card, `beep_0.csv`, `434_mhz_beep_0.csv`, `2p4_ghz_beep_0.csv`, `gps_0.csv`, `health_0.csv`;
@@ -131,7 +132,10 @@ _SPELLINGS: Final[Mapping[str, str]] = {
         "tag_id": "tagid,tag_id,id",
         "rssi_dbm": "tagrssi,rssi",
         "node_id": "nodeid",
-        "validated": "validated",
+        "validated": "validated,crcok",
+        "noise_dbm": "noisefloor",
+        "snr_db": "snr",
+        "frequency_offset_hz": "fei_hz",
         "usb_port": "usbport",
         "blu_radio": "bluradioid",
         "sync": "sync",
@@ -205,7 +209,8 @@ def columns_of_header(line: bytes) -> Columns | None:
     if "time" not in names:
         return None
     for needed, kind in _SIGNS:
-        if needed <= set(names):
+        # Positions beside tags are somebody's table of detections, not where a node was.
+        if needed <= set(names) and not (kind == "card-gps" and "tag_id" in names):
             return Columns(kind, _with_later_columns(kind, names))
     return None
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from protocols.coded_id.tag_list import WANTED, TagList, parse_csv, parse_rows
 from protocols.errors import FileFormatError
+from receiver.settings import TagsSettings
 
 MAX_TAG_LIST_BYTES: Final = 50_000_000
 """SensorGnome takes uploads of 10 MB; a row is about 100 bytes, so 500,000 tags."""
@@ -75,6 +76,16 @@ def _read_sqlite(path: Path) -> TagList:
     if len(found) > MAX_TAG_LIST_ROWS:
         raise FileFormatError(f"more than {MAX_TAG_LIST_ROWS} tags; list those that may come by")
     return parse_rows(columns, found)
+
+
+def known_tags(told: TagsSettings) -> frozenset[str]:
+    """Return the ids of tags that are deployed somewhere: those listed, and those in the file.
+
+    Raises:
+        TagListError: the file cannot be read.
+    """
+    listed = canonical(told.known)
+    return listed if told.known_file is None else listed | read_known_tags(Path(told.known_file))
 
 
 def read_known_tags(path: Path) -> frozenset[str]:

@@ -1,15 +1,15 @@
 """The configuration of a collector, in a TOML file of its own."""
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from receiver import toml_tables
 from receiver.config import ConfigError
-
-_Table = TypeVar("_Table", bound=msgspec.Struct)
+from receiver.setting_types import LOGIN_FILES, CaFile, CertificateFile, KeyFile, PasswordFile
+from receiver.settings import LogSettings
 
 _HEADER = """\
 # The configuration of a collector: stopover collect -c FILE
@@ -58,16 +58,10 @@ class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         ),
     ] = "collectors"
     username: Annotated[str | None, Meta(description="User at the broker.")] = None
-    password_file: Annotated[
-        str | None, Meta(description="File whose first line is the password.")
-    ] = None
-    ca_file: Annotated[
-        str | None, Meta(description="Certificates to trust (PEM), else the system's.")
-    ] = None
-    certificate_file: Annotated[
-        str | None, Meta(description="An own certificate (PEM), where asked for.")
-    ] = None
-    key_file: Annotated[str | None, Meta(description="The key of that certificate (PEM).")] = None
+    password_file: PasswordFile = None
+    ca_file: CaFile = None
+    certificate_file: CertificateFile = None
+    key_file: KeyFile = None
 
 
 class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -86,18 +80,6 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             "everybody who reaches the port may send."
         ),
     ] = None
-
-
-class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is told while it runs."""
-
-    format: Annotated[
-        Literal["auto", "pretty", "journal", "json"],
-        Meta(description="auto is journal under systemd, else pretty."),
-    ] = "auto"
-    level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="The least that is told.")
-    ] = "info"
 
 
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -142,21 +124,12 @@ def anchored(settings: CollectorSettings, folder: Path) -> CollectorSettings:
         database = msgspec.structs.replace(database, url=str(folder / database.url))
     return msgspec.structs.replace(
         settings,
-        database=_with_paths(database, folder, "password_file"),
-        mqtt=_with_paths(
-            settings.mqtt, folder, "password_file", "ca_file", "certificate_file", "key_file"
-        ),
-        http=_with_paths(settings.http, folder, "tokens_file"),
+        database=toml_tables.anchored(database, ("password_file",), folder),
+        mqtt=toml_tables.anchored(settings.mqtt, LOGIN_FILES, folder),
+        http=toml_tables.anchored(settings.http, ("tokens_file",), folder),
     )
 
 
 def is_postgres(url: str) -> bool:
     """Tell whether a database is PostgreSQL; else it is an SQLite file."""
     return url.startswith(("postgresql://", "postgres://"))
-
-
-def _with_paths(table: _Table, folder: Path, *names: str) -> _Table:
-    given = {name: getattr(table, name) for name in names}
-    return msgspec.structs.replace(
-        table, **{name: str(folder / path) for name, path in given.items() if path}
-    )

@@ -30,7 +30,7 @@ from receiver.exports.ports import Ports
 from receiver.exports.received_packet import received_packet
 from receiver.exports.request import Report, Request
 from receiver.exports.staging import Staging
-from receiver.store.queries import json_or_empty
+from receiver.store.detection_rows import json_or_empty
 from receiver.whereabouts import STATION_LINK
 
 RAW_DATA: Final = "Time,RadioId,TagId,TagRSSI,NodeId,Validated"

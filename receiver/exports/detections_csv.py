@@ -7,7 +7,7 @@ from typing import Any, Final
 from receiver.exports.cells import cell
 from receiver.exports.request import Report, Request
 from receiver.exports.staging import Staging
-from receiver.store.queries import DETECTION_KEYS
+from receiver.store.detection_rows import DETECTION_KEYS
 
 _NEVER_TEXT: Final = frozenset(
     (

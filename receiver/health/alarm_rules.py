@@ -37,6 +37,7 @@ def all_rules() -> Sequence[Rule]:
         ClockLost(),
         disk_low,
         StoreFailing(),
+        store_taken_away,
         backlog_growing,
         Undervoltage(),
         standstill,
@@ -110,6 +111,19 @@ class StoreFailing:
                     raises=bad_s >= STORE_FAILING_ALARM_S,
                     is_logged=True,
                 )
+
+
+def store_taken_away(now: Situation) -> Iterator[Finding]:
+    """Yield a finding while the daemon writes a file that nobody finds at its place any more."""
+    if now.lost_store:
+        yield Finding(
+            alarm=STORE_FAILING,
+            subject=now.lost_store,
+            message="the store was moved, deleted or replaced while the station runs; what is heard"
+            " goes on into the file that was there",
+            do="put the same file back with `mv`, or restart the station, which begins a new store;"
+            " rows in a deleted file end with the restart",
+        )
 
 
 def backlog_growing(now: Situation) -> Iterator[Finding]:

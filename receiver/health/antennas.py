@@ -10,7 +10,7 @@ from receiver.health.store_facts import HOURS, Day
 from receiver.health.tags_heard import Place
 from receiver.health.totals import AntennaTotal
 from receiver.live import Heard
-from receiver.store.queries import iso_utc
+from receiver.utc_text import iso_utc
 from receiver.watch_settings import AntennaSettings
 
 _HOUR_S: Final = 3600
@@ -62,6 +62,8 @@ def antenna_snapshot(
         frames=current.frames,
         rejects=dict(current.rejects),
         noise_dbm=total.noise_dbm,
+        noise_dbfs=total.noise_dbfs,
+        gain_db=total.gain_db,
     )
 
 

@@ -35,9 +35,9 @@ from receiver.pipeline import Pipeline
 from receiver.references.clock_watch import ClockWatch
 from receiver.settings import Link, Settings
 from receiver.sink_settings import Sink
-from receiver.store.queries import iso_utc
 from receiver.store.writer import Writer
 from receiver.supervision.links import Supervision
+from receiver.utc_text import iso_utc
 
 _MINUTE_NS: Final = 60 * 10**9
 _BY_HAND: Final = "by hand"

@@ -2,9 +2,9 @@
 
 import msgspec
 
-from receiver.arrivals import Stamp
+from receiver.arrivals import SET_CLOCKS, Stamp
 
-_GOOD: frozenset[str] = frozenset(("pps", "gps", "ntp", "corrected"))
+_GOOD: frozenset[str] = SET_CLOCKS | {"corrected"}
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):

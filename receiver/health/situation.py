@@ -37,6 +37,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     """Links that hear what they cannot read any more."""
     frames: Mapping[str, FrameCounts]
     store_state: StoreState
+    lost_store: str = ""
+    """Where the store was that is still written, but lies there no more."""
     standstill: str | None
     facts: StoreFacts
     growth: Growth

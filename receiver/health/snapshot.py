@@ -36,6 +36,12 @@ class AntennaSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     rejects: dict[str, int] = {}
     """In the current hour, by reason."""
     noise_dbm: float | None = None
+    """As the radio last told it."""
+    noise_dbfs: float | None = None
+    """The same of a software radio, relative to its full scale at the gain that it has: in 250 kHz
+    where it hears CTT tags, in the 400 Hz of a pulse where it hears coded IDs."""
+    gain_db: float | None = None
+    """Of a software radio's tuner; automatic gain goes down where the noise goes up."""
 
 
 class LinkSnapshot(msgspec.Struct, frozen=True, kw_only=True):

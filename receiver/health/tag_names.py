@@ -15,7 +15,7 @@ from receiver.coded_ids.tag_lists import (
     TagListError,
     TagListWatch,
     canonical,
-    read_known_tags,
+    known_tags,
 )
 from receiver.limits import TAG_NAMES
 from receiver.log import escaped
@@ -61,11 +61,9 @@ class TagNames:
             self.names = {}
         elif names_file.is_to_be_read():
             self._read_names(names_file.path)
-        if known_file.path is None:
-            self.known = canonical(self._settings.known)
-        elif known_file.is_to_be_read():
+        if known_file.path is None or known_file.is_to_be_read():
             try:
-                self.known = canonical(self._settings.known) | read_known_tags(known_file.path)
+                self.known = known_tags(self._settings)
             except TagListError as error:
                 self.known |= canonical(self._settings.known)
                 log.warning("known tags cannot be read", reason=str(error), do="mend the file")

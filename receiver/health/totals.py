@@ -7,8 +7,7 @@ antennas; what is beyond counts as the antenna `other`.
 from collections import Counter
 from collections.abc import Iterable
 
-from receiver.activity import OTHER, AntennaActivity, LinkActivity
-from receiver.limits import ANTENNAS_TOLD
+from receiver.activity import AntennaActivity, LinkActivity, told_apart
 
 
 class AntennaTotal:
@@ -19,6 +18,9 @@ class AntennaTotal:
         self.detections = 0
         self.noise_dbm: float | None = None
         """The last that the radio told."""
+        self.noise_dbfs: float | None = None
+        """The same of a software radio, relative to its full scale."""
+        self.gain_db: float | None = None
 
 
 class LinkTotal:
@@ -35,9 +37,7 @@ class LinkTotal:
         """Return the counts of one antenna."""
         known = self.antennas.get(name)
         if known is None:
-            if len(self.antennas) >= ANTENNAS_TOLD:
-                name = OTHER
-            known = self.antennas.setdefault(name, AntennaTotal())
+            known = self.antennas.setdefault(told_apart(name, self.antennas), AntennaTotal())
         return known
 
 
@@ -62,6 +62,8 @@ class _Seen:
             self.rejects = counts.rejects.copy()
         if counts.noise_dbm is not None:
             antenna.noise_dbm = counts.noise_dbm
+        if counts.noise_dbfs is not None:
+            antenna.noise_dbfs, antenna.gain_db = counts.noise_dbfs, counts.gain_db
 
 
 class Totals:

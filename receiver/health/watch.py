@@ -30,11 +30,14 @@ from receiver.health.tags_heard import TagsHeard
 from receiver.health.totals import Totals
 from receiver.health.webhook import AlarmMessage, Webhook
 from receiver.limits import HEALTH_EVERY_S, HOST_ROW_EVERY_S
+from receiver.returned_memory import give_back
 from receiver.settings import Settings
+from receiver.store import faults
 from receiver.store.errors import StoreError
-from receiver.store.queries import Reader, iso_utc
+from receiver.store.queries import Reader
 from receiver.store.retention import retention_of
 from receiver.store.writer import StoreState
+from receiver.utc_text import iso_utc
 
 log = structlog.get_logger()
 
@@ -48,6 +51,7 @@ class _Read(msgspec.Struct, frozen=True, kw_only=True):
     host: HostSnapshot
     facts: StoreFacts | None
     reserve_bytes: int | None
+    lost_store: str = ""
     notes: NotedAlarms | None = None
     samples: Sequence[DiskSample] = ()
 
@@ -77,6 +81,7 @@ class HealthWatch:
         self._tags_heard = TagsHeard()
         self._rules = all_rules()
         self._known = Known()
+        self._lost = ""
         self._expected: dict[Key, Moment] = {}
         self._has_read = False
         self._has_notes = False
@@ -125,12 +130,14 @@ class HealthWatch:
             self._tell_fault(error)
             return
         self._has_read = True
+        self._lost = read.lost_store
         self._guarded(self._take, read, now_s)
         self._guarded(self._judge, now_s)
 
     def _read(self, settings: Settings, now_s: float, stamp: Stamp) -> _Read:
         """Read what takes time; runs in a thread, one at a time."""
         path = self._watched.writer.path
+        lost_store = self._lost_store()
         self.names.look()
         host = read_host(path.parent, self._root, vcgencmd=self._vcgencmd)
         reserve = self._watched.writer.housekeeping.reserve
@@ -157,9 +164,24 @@ class HealthWatch:
         finally:
             if reader is not None:
                 reader.close()
+        if self._row_is_due(now_s):  # A start, an upload after an outage leave much behind.
+            give_back()
         return _Read(
-            host=host, facts=facts, reserve_bytes=reserve_bytes, notes=notes, samples=samples
+            host=host,
+            facts=facts,
+            reserve_bytes=reserve_bytes,
+            lost_store=lost_store,
+            notes=notes,
+            samples=samples,
         )
+
+    def _lost_store(self) -> str:
+        """Return the store's place where it is taken away from the writer that has it open."""
+        writer = self._watched.writer
+        written = writer.file
+        is_lost = faults.file_at(writer.path) != written
+        # The writer itself may set a damaged store aside meanwhile.
+        return str(writer.path) if is_lost and written and writer.file == written else ""
 
     def _take(self, read: _Read, now_s: float) -> None:
         if read.notes is not None and not self._has_notes:
@@ -186,9 +208,12 @@ class HealthWatch:
             tags=self._tags_heard.counts(),
             reserve_bytes=read.reserve_bytes,
         )
-        if self._row_at_s is None or now_s - self._row_at_s >= HOST_ROW_EVERY_S - _EARLY_S:
+        if self._row_is_due(now_s):
             self._row_at_s = now_s
             self._watched.keep(host_rows.host_row(read.host, facts), host_rows.SOURCE)
+
+    def _row_is_due(self, now_s: float) -> bool:
+        return self._row_at_s is None or now_s - self._row_at_s >= HOST_ROW_EVERY_S - _EARLY_S
 
     def _judge(self, now_s: float) -> None:
         watched = self._watched
@@ -206,6 +231,7 @@ class HealthWatch:
                 for link in watched.activity.links
             },
             store_state=watched.writer.state,
+            lost_store=self._lost,
             standstill=watched.standstill(),
             facts=self._known.facts,
             growth=self._known.growth,

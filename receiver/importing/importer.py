@@ -16,9 +16,15 @@ import msgspec
 
 from protocols.records import Ignored, Unknown
 from receiver.arrivals import Source
-from receiver.importing.ledger import Entry, Identity, Ledger, head_of, identity_of
+from receiver.importing.ledger import Entry, Identity, Ledger, as_recorded, head_of, identity_of
 from receiver.importing.recorded_files import Block, RecordedFile, UnreadableFileError
 from receiver.importing.recorded_kinds import Recording, recognise
+from receiver.importing.recordings import (
+    KIND,
+    import_recording,
+    is_recording,
+    is_recording_file,
+)
 from receiver.importing.rows import LineConverter, Outcome
 from receiver.importing.sample_files import is_sample_file
 from receiver.store.database import Store
@@ -102,7 +108,11 @@ class Importer:
             tail = file.tail if first.is_last else None
             damage = list(file.damage) if first.is_last else []
         lines = first.lines if tail is None else [*first.lines, tail]
-        recording = recognise(path, lines)
+        if is_recording(lines):
+            self._import_recording(path, report)
+            return
+        named = as_recorded(path)
+        recording = recognise(named, lines)
         if recording is None or not lines:
             report.damage += damage
             if lines:
@@ -114,7 +124,7 @@ class Importer:
             return
         report.kind = recording.kind
         report.notes += [recording.note] if recording.note else []
-        identity, head = identity_of(path), head_of(first.lines)
+        identity, head = identity_of(named), head_of(first.lines)
         entries = self._ledger.entries(identity, head)
         report.import_ids.update(entry.import_id for entry in entries)
         plan = self._plan(path, entries)
@@ -124,6 +134,15 @@ class Importer:
         _FileImport(self._store, self._ledger, recording, plan, report).run(
             path, identity, head, self._now_ns, self._on_progress
         )
+
+    def _import_recording(self, path: Path, report: FileReport) -> None:
+        told = import_recording(
+            self._store, path, now_ns=self._now_ns, on_progress=self._on_progress
+        )
+        report.kind, report.outcome, report.damage = KIND, told.outcome, told.damage
+        report.import_ids = told.import_ids
+        report.is_known = bool(told.already_there) and not told.outcome.rows.total()
+        report.already_there = 0 if report.is_known else told.already_there
 
     def _plan(self, path: Path, entries: list[Entry]) -> _Plan | None:
         """Return what to do with a file; None where all of it is in the store."""
@@ -261,9 +280,8 @@ class _FileImport:
         line_number = block.first_line + len(block.lines)
         record = self._recording.reader.read(tail).record
         if isinstance(record, Unknown):
-            file.damage.append(
-                f"line {line_number} (byte {block.end}): incomplete last line, left out"
-            )
+            what = "incomplete last line" if tail.strip(b"\0") else "NUL bytes up to the end"
+            file.damage.append(f"line {line_number} (byte {block.end}): {what}, left out")
             return None
         converter.store_lines([tail], line_number)
         return None if isinstance(record, Ignored) else tail
@@ -307,8 +325,8 @@ class _FileImport:
 def expand(paths: Iterable[Path]) -> tuple[list[Path], int]:
     """Return the files to import, each once, and how many files of folders were left alone.
 
-    A folder stands for the `.txt` and `.csv` files (or `.gz` of them) and the files of samples in
-    it and below, sorted.
+    A folder stands for the `.txt` and `.csv` files (or `.gz` of them), the recordings of links and
+    the files of samples in it and below, sorted.
     """
     files: dict[Path, None] = {}
     left_alone = 0
@@ -319,11 +337,12 @@ def expand(paths: Iterable[Path]) -> tuple[list[Path], int]:
         for folder, subfolders, names in os.walk(path):
             subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
             for name in sorted(names):
-                is_recording = not name.startswith(".") and (
+                is_taken = not name.startswith(".") and (
                     name.lower().endswith((".txt", ".csv", ".txt.gz", ".csv.gz"))
                     or is_sample_file(Path(name))
+                    or is_recording_file(Path(folder, name))
                 )
-                if is_recording:
+                if is_taken:
                     files[Path(folder, name)] = None
                 else:
                     left_alone += 1

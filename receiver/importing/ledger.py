@@ -6,6 +6,8 @@ file is known again under the dated name that rotation gives it, by its header a
 """
 
 import hashlib
+import os
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from protocols.ctt.files import parse_station_name
+from protocols.ctt.files import is_card_name, parse_station_name
 from protocols.sensorgnome import parse_name
 
 
@@ -27,11 +29,29 @@ class Identity(msgspec.Struct, frozen=True):
     """Name of the folder, where the base name alone says too little; else empty."""
 
 
+_COPY_MARK = re.compile(r" ?\([0-9]{1,3}\)(?=\.)")
+"""`…-all (1).txt.gz`: what browsers and file managers call a file that they have already."""
+
+
+def as_recorded(path: Path) -> Path:
+    """Return a path by the names that its recorder gave, as text.
+
+    What marks a further copy is left out of a name that then tells its station or is a node
+    card's; bytes that are no text are escaped.
+    """
+    told = Path(os.fsencode(path).decode("utf-8", "backslashreplace"))
+    name = _COPY_MARK.sub("", told.name)
+    return told.with_name(name) if _names_its_station(name) or is_card_name(name) else told
+
+
+def _names_its_station(name: str) -> bool:
+    return parse_name(name) is not None or parse_station_name(name) is not None
+
+
 def identity_of(path: Path) -> Identity:
     """Return the identity of the file at a resolved path."""
     name = path.name[: -len(".gz")] if path.name.lower().endswith(".gz") else path.name
-    names_its_station = parse_name(name) is not None or parse_station_name(name) is not None
-    return Identity(name, "" if names_its_station else path.parent.name)
+    return Identity(name, "" if _names_its_station(name) else path.parent.name)
 
 
 def head_of(lines: list[bytes]) -> str | None:
@@ -156,6 +176,19 @@ class Ledger:
             )
             lines.update(row[0] for row in rows)
         return lines
+
+    def stamped_lines(self, entries: list[Entry]) -> Counter[tuple[str, object, object]]:
+        """Return the rows of these imports by table, time and line, each with its number."""
+        rows: Counter[tuple[str, object, object]] = Counter()
+        for table, first, last in self._ranges(entries):
+            rows.update(
+                (table, utc_ns, raw)
+                for utc_ns, raw in self._connection.execute(
+                    f"SELECT utc_ns, raw FROM {table} WHERE rowid BETWEEN ? AND ?",  # noqa: S608  Our own name.
+                    (first, last),
+                )
+            )
+        return rows
 
     def has_line_beginning(self, entries: list[Entry], start: bytes) -> bool:
         """Tell whether a row of these imports begins with these bytes."""

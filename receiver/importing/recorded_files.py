@@ -1,5 +1,6 @@
 """Recorded files as blocks of whole lines: plain or gzip, bounded, damage told and survived."""
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -28,7 +29,10 @@ _OTHER_MAGICS: Final = {
     b"SQLite format 3\0": "an SQLite database, not a recording",
     b"\xff\xd8\xff": "not a text file but a JPEG picture",
     b"\x89PNG": "not a text file but a PNG picture",
+    b"\xff\xfe": "text in UTF-16: save it as UTF-8 first",
+    b"\xfe\xff": "text in UTF-16: save it as UTF-8 first",
 }
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _TEXT_CONTROLS: Final = b"\t\n\r\x0c\x1b"
 _NOT_TEXT: Final = bytes(set(range(1, 32)) - set(_TEXT_CONTROLS)) + bytes(range(127, 256))
 _MOST_NOT_TEXT: Final = 0.1
@@ -127,6 +131,9 @@ class RecordedFile:
             lines = [] if is_skipped or end <= start else _split(text[len(passed) :])
             if not lines:
                 continue
+            if first == 1:
+                # Editors put it before the first line.
+                lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
             if waiting is not None:
                 yield Block(*waiting, is_last=False)
             waiting = (lines, first, end, digest.hexdigest(), b"\0" in text)
@@ -212,7 +219,7 @@ class RecordedFile:
         except OSError as error:
             self.damage.append(f"byte {offset}: cannot be read: {error.strerror}")
         except zlib.error:
-            self.damage.append(f"byte {offset} (unpacked): the gzip is damaged there")
+            self.damage.append(f"byte {offset} (unpacked): the gzip is damaged there or before")
 
     def _plain(self) -> Iterator[bytes]:
         while piece := self._file.read(IMPORT_BLOCK_BYTES):
@@ -222,7 +229,12 @@ class RecordedFile:
         unpacker = zlib.decompressobj(_GZIP_WINDOW_BITS)
         unpacked_bytes, limit = 0, max(UNPACKED_ALWAYS_BYTES, UNPACKED_RATIO * self.size_bytes)
         while packed := unpacker.unconsumed_tail or self._file.read(_PACKED_READ_BYTES):
-            piece = unpacker.decompress(packed, IMPORT_BLOCK_BYTES)
+            before = unpacker.copy()
+            try:
+                piece = unpacker.decompress(packed, IMPORT_BLOCK_BYTES)
+            except zlib.error:
+                yield from _before_damage(before, packed)
+                raise
             unpacked_bytes += len(piece)
             if piece:
                 yield piece
@@ -252,6 +264,16 @@ def _refuse_what_is_no_text(start: bytes) -> None:
     not_text = len(looked_at) - len(looked_at.translate(None, _NOT_TEXT))
     if not_text > _MOST_NOT_TEXT * len(looked_at):
         raise UnreadableFileError("byte 0: not a text file")
+
+
+def _before_damage(unpacker: "zlib._Decompress", packed: bytes) -> Iterator[bytes]:
+    """Yield what `packed` holds before its damage: zlib keeps nothing of what it cannot end."""
+    whole = bytearray()
+    with contextlib.suppress(zlib.error):
+        for byte in packed:
+            whole += unpacker.decompress(bytes((byte,)))
+    if whole:
+        yield bytes(whole)
 
 
 def _split(text: bytes) -> list[bytes]:

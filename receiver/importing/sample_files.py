@@ -13,16 +13,27 @@ from typing import Any, Final
 import msgspec
 
 from receiver import radio_settings
+from receiver.importing.ledger import as_recorded
 from receiver.radio_settings import DECODERS, Hears, SampleForm, SoftwareRadioLink
 from receiver.radio_worker.kept_samples import DATATYPES, META_SUFFIX
 
 SUFFIXES: Final[dict[str, SampleForm]] = {".cu8": "cu8", ".cs16": "cs16", ".cf32": "cf32"}
+_SIGMF: Final = ".sigmf-data"
+_NOT_READ: Final = (".cs8", ".cs12", ".cs32", ".cf64", ".wav")
+"""Forms that others record samples in."""
 
 _FORMS: Final = {datatype: form for form, datatype in DATATYPES.items()}
 _CTT_HZ: Final = 434_000_000
 _NS_PER_S: Final = 1_000_000_000
 _MOST_HZ: Final = 1e11
 _MOST_META_BYTES: Final = 16 * 1024 * 1024
+_WIDTHS_HZ: Final = (20_000, 10_000, 5_000, 2_500)
+"""How far off their frequency tags are looked for, the widest that the samples hold. rtl_433 takes
+433.92 MHz at 250,000 a second unless told: 434 MHz is there, 20 kHz beside it is not."""
+_LATEST_NS: Final = 2**62
+"""The year 2116, as in recordings of links: what follows it in a file still fits a row."""
+_MOST_SAMPLES_PER_S: Final = 100_000_000
+"""More is a slip of the hand, and would not fit into memory."""
 _GQRX: Final = re.compile(r"gqrx_(\d{8})_(\d{6})_(\d+)_(\d+)(?:_fc)?\.raw$")
 _MHZ: Final = re.compile(r"(?:^|_)(\d{1,4}(?:\.\d{1,6})?)M(?:Hz)?(?=[_.]|$)")
 _KSPS: Final = re.compile(r"(?:^|_)(\d{1,4}(?:\.\d{1,3})?)k(?:Hz|sps)?(?=[_.]|$)")
@@ -31,6 +42,10 @@ _MOMENT: Final = re.compile(r"(?:^|_)(\d{8}T\d{6})(?:\.(\d{1,9}))?Z(?=[_.]|$)")
 
 class SampleFileError(Exception):
     """Too little is known of a file to read it; the message says what to tell."""
+
+
+class ForeignFormError(SampleFileError):
+    """Samples in a form that is not read."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +62,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     is_synchronised: bool | None = None
     link: str | None = None
     antenna: str | None = None
+    known_tags: tuple[str, ...] | None = None
 
 
 class SampleFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,34 +72,46 @@ class SampleFile(msgspec.Struct, frozen=True, kw_only=True):
     """A link that would hear the same."""
     start_ns: int
     is_synchronised: bool
+    known_tags: frozenset[str]
+    """Ids on the list of the station that recorded it."""
     note: str
     """What was taken for granted, for people."""
 
 
 def is_sample_file(path: Path) -> bool:
     """Tell by the name whether a file holds samples."""
-    return path.suffix.lower() in SUFFIXES or _GQRX.match(path.name) is not None
+    known = (*SUFFIXES, _SIGMF, *_NOT_READ)
+    return path.suffix.lower() in known or _GQRX.match(path.name) is not None
 
 
 def sample_file(path: Path, told: Told) -> SampleFile:
     """Return what a file is, from what was told, its description and its name.
 
     Raises:
+        ForeignFormError: its form is not read.
         SampleFileError: rate, frequency or what to listen for are not known, or do not fit.
         OSError: it cannot be looked at.
     """
     # Loaded here: who only asks for names needs no numpy.
+    from protocols.radio.channel import MIN_RATE_HZ  # noqa: PLC0415
     from protocols.radio.samples import BYTES_PER_SAMPLE  # noqa: PLC0415
 
     sources = (told, _described(path), _named(path))
-    form: SampleForm = _first(sources, "form") or "cu8"
+    form: SampleForm | None = _first(sources, "form")
+    if form is None or path.suffix.lower() in _NOT_READ:
+        raise ForeignFormError(
+            "its samples are of a form that is not read, or nothing tells which: convert them to"
+            " .cu8, .cs16 or .cf32"
+        )
     rate_hz = _first(sources, "rate_hz")
     if rate_hz is None:
         raise SampleFileError("at how many samples a second was it made? --rate-hz 250000")
+    if rate_hz > _MOST_SAMPLES_PER_S:
+        raise SampleFileError(f"{rate_hz} samples a second are more than is recorded: --rate-hz")
     frequency_hz = _first(sources, "frequency_hz")
     hears, channel_hz = _listened_for(sources, rate_hz, frequency_hz)
     link = SoftwareRadioLink(
-        name=_first(sources, "link") or path.stem,
+        name=_first(sources, "link") or as_recorded(path).stem,
         source=f"file:{path}",
         hears=hears,
         frequency_mhz=channel_hz / 1e6,
@@ -91,10 +119,19 @@ def sample_file(path: Path, told: Told) -> SampleFile:
         form=form,
         rate_hz=rate_hz,
         offset_hz=channel_hz - (frequency_hz or channel_hz),
-        width_hz=20_000,
+        width_hz=_WIDTHS_HZ[0],
     )
-    for _, said in radio_settings.contradictions(link):
-        raise SampleFileError(said)
+    widths_hz = _WIDTHS_HZ if rate_hz >= MIN_RATE_HZ else _WIDTHS_HZ[:1]
+    fitting = (msgspec.structs.replace(link, width_hz=width_hz) for width_hz in widths_hz)
+    link = next((each for each in fitting if not radio_settings.contradictions(each)), link)
+    for key, said in radio_settings.contradictions(link):
+        if key != "offset_hz":
+            raise SampleFileError(said)
+        raise SampleFileError(
+            f"tags at {channel_hz / 1e6:.6g} MHz do not fit into {rate_hz} samples a second around"
+            f" {link.tuned_hz / 1e6:.6g} MHz: correct it with --rate-hz, --frequency-mhz or"
+            " --channel-mhz, or record nearer to the middle, or at a higher rate"
+        )
     start_ns = _first(sources, "start_ns")
     is_synchronised = _first(sources, "is_synchronised")
     begun = "began as told"
@@ -108,10 +145,13 @@ def sample_file(path: Path, told: Told) -> SampleFile:
         f"{form}, {rate_hz} samples a second around {link.tuned_hz / 1e6:.6g} MHz, {begun};"
         f" listened for {hears} at {channel_hz / 1e6:.6g} MHz"
     )
+    if link.half_width_hz < _WIDTHS_HZ[0]:
+        note += f", only {link.half_width_hz} Hz to either side: further off the samples end"
     return SampleFile(
         link=link,
         start_ns=start_ns,
         is_synchronised=is_synchronised is not False,
+        known_tags=frozenset(_first(sources, "known_tags") or ()),
         note=note,
     )
 
@@ -120,7 +160,7 @@ def moment_ns(text: str) -> int:
     """Return an ISO 8601 moment, UTC where it names no zone, as nanoseconds since 1970.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or one that no row can hold.
     """
     whole, point, rest = text.strip().partition(".")
     match = re.match(r"(\d*)(.*)", rest)
@@ -128,7 +168,10 @@ def moment_ns(text: str) -> int:
     moment = datetime.fromisoformat(whole + zone)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp()) * _NS_PER_S + int(digits[:9].ljust(9, "0"))
+    ns = int(moment.timestamp()) * _NS_PER_S + int(digits[:9].ljust(9, "0"))
+    if abs(ns) >= _LATEST_NS:
+        raise ValueError("further off than a row can tell")
+    return ns
 
 
 def _first(sources: tuple[Told, ...], key: str) -> Any:  # noqa: ANN401  As the field's type.
@@ -179,6 +222,7 @@ def _described(path: Path) -> Told:
         start_ns=_moment(capture.get("core:datetime")),
         link=_text(about.get("stopover:link")),
         antenna=_text(about.get("stopover:antenna")),
+        known_tags=_texts(about.get("stopover:known_tags")),
     )
 
 
@@ -211,6 +255,10 @@ def _whole(value: object) -> int | None:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _texts(value: object) -> tuple[str, ...] | None:
+    return tuple(filter(None, map(_text, value))) if isinstance(value, list) else None
 
 
 def _moment(value: object) -> int | None:

@@ -17,8 +17,14 @@ from protocols.records import Detection, Setting
 from protocols.times import is_plausible
 from receiver.arrivals import Arrival, ClockQuality, Source, Stamp
 from receiver.importing.importer import FileReport
-from receiver.importing.ledger import Entry, Identity, Ledger
-from receiver.importing.sample_files import SampleFile, SampleFileError, Told, sample_file
+from receiver.importing.ledger import Entry, Identity, Ledger, as_recorded
+from receiver.importing.sample_files import (
+    ForeignFormError,
+    SampleFile,
+    SampleFileError,
+    Told,
+    sample_file,
+)
 from receiver.radio_settings import DECODER_VERSION, SoftwareRadioLink
 from receiver.radio_worker.channel import Caught, channel_of, frame_bytes
 from receiver.store.database import Store
@@ -43,6 +49,7 @@ class SampleImporter:
         told: Told,
         *,
         now_ns: int,
+        known_tags: frozenset[str] = frozenset(),
         on_progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Prepare to import.
@@ -51,12 +58,14 @@ class SampleImporter:
             store: where the rows go.
             told: what the caller says of all files.
             now_ns: the computer's time; what is later than a day after is implausible.
+            known_tags: ids that are believed where a packet is weak or has no CRC.
             on_progress: told how many bytes of the present file have been decoded.
         """
         self._store = store
         self._ledger = Ledger(store.connection)
         self._told = told
         self._now_ns = now_ns
+        self._known_tags = known_tags
         self._on_progress = on_progress
 
     def import_file(self, path: Path) -> FileReport:
@@ -71,6 +80,9 @@ class SampleImporter:
             about = sample_file(resolved, self._told)
             with resolved.open("rb") as file:
                 self._import(resolved, file, about, report)
+        except ForeignFormError as error:
+            report.is_foreign = True
+            report.notes.append(str(error))
         except SampleFileError as error:
             report.damage.append(str(error))
         except OSError as error:
@@ -85,14 +97,16 @@ class SampleImporter:
             return
         entries = self._ledger.of_head(head, report.kind)
         report.import_ids.update(entry.import_id for entry in entries)
-        if any(entry.is_complete and _begins_with(file, entry) for entry in entries):
+        is_known = any(entry.is_complete and _begins_with(file, entry) for entry in entries)
+        # Of other ids than were known then there may be more in it.
+        if is_known and not self._known_tags:
             report.is_known = True
             return
         report.notes.append(about.note)
         known = _Known(self._store.connection, report.import_ids)
         import_id = entries[0].import_id if entries else None
         link = about.link
-        channel = channel_of(link, frozenset())
+        channel = channel_of(link, self._known_tags | about.known_tags)
         piece_bytes = round(_PIECE_S * link.rate_hz) * frame_bytes(link)
         pieces_committed = round(_COMMITTED_S / _PIECE_S)
         seen = hashlib.sha256()
@@ -111,7 +125,8 @@ class SampleImporter:
                 before = self._ledger.last_ids()
                 arrivals = []
                 if import_id is None:
-                    identity = Identity(path.name, path.parent.name)
+                    named = as_recorded(path)
+                    identity = Identity(named.name, named.parent.name)
                     import_id = self._ledger.begin(identity, head, report.kind, self._now_ns)
                     report.import_ids.add(import_id)
                     arrivals += self._tuning(about, import_id)

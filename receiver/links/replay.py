@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from protocols import registry
+from protocols.errors import UnknownDecoderError
 from protocols.framing import framer
 from protocols.records import Record
 from receiver.arrivals import Arrival, Source, Stamp
@@ -97,11 +98,13 @@ class DecodingIntake:
         take: Callable[[Sequence[Arrival]], None],
         listener: FrameListener | None = None,
     ) -> None:
-        """Raise `protocols.errors.UnknownDecoderError` where there is no such decoder.
+        """Raise `UnknownDecoderError` where there is no such decoder of streams.
 
         A `listener` sees each frame, and is never told that anything is durable.
         """
         entry = registry.entry(decoder)
+        if entry.framing == "message":
+            raise UnknownDecoderError(f"{decoder!r} reads messages of a broker, not a stream")
         self._source = Source(link=link, decoder=entry.identity)
         self._framer = framer(entry.framing)
         self._decode = entry.make().decode

@@ -4,8 +4,9 @@
                            ▲ task, known tags ──┘
 
 The link makes the connection and hands it on, so that a stick that is away costs nothing but a
-connection refused. The worker ends when its samples do; the link starts it again by the links'
-back-off. A worker that tells nothing for half a minute is killed.
+connection refused. It tunes the stick at once, which streams while the worker loads. The worker
+ends when its samples do; the link starts it again by the links' back-off. A worker that tells
+nothing for half a minute is killed.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ import msgspec
 import structlog
 
 from protocols.records import Detection, Pulse
+from protocols.rtl_tcp import rate_and_frequency
 from receiver.limits import (
     LINK_QUIET_AFTER_S,
     RADIO_CONNECT_S,
@@ -35,6 +37,7 @@ from receiver.links.availability import Availability
 from receiver.links.backoff import Backoff
 from receiver.links.intake import LinkState, LinkStatus
 from receiver.links.quiet import QuietWatch
+from receiver.links.spell import Spell
 from receiver.radio_settings import SoftwareRadioLink as Settings
 from receiver.radio_worker.messages import (
     LONGEST_LINE_BYTES,
@@ -60,7 +63,10 @@ _ONE_THREAD: Final = {
     "OMP_NUM_THREADS": "1",
 }
 """numpy would start a thread for each core, of some megabytes each, and use none of them here."""
-_LOSS_DO: Final = "a shorter USB cable, a powered hub, a port of its own"
+LOSS_DO: Final = "a shorter USB cable, a powered hub, a port of its own"
+SLOW_DO: Final = "give it less to do: a smaller width_hz, fewer sticks, a faster computer"
+_OVER_AFTER_LEVELS: Final = 12
+"""A minute of a worker's reports without it: what comes and goes every few seconds is one thing."""
 _FAULT_DO: Final = "see the log; it is started again"
 
 
@@ -112,7 +118,8 @@ class SoftwareRadio:
         self._silent_after_s = silent_after_s
         self._stall_s = stall_s
         self._level_s = level_s
-        self._straits: str | None = None
+        self._slow = Spell(_OVER_AFTER_LEVELS)
+        self._losing = Spell(_OVER_AFTER_LEVELS)
         self._told_known_tags: frozenset[str] = frozenset()
 
     async def run(self) -> None:
@@ -131,7 +138,7 @@ class SoftwareRadio:
 
     async def _listen_once(self) -> Lost:
         """Listen until the samples end; return why they did."""
-        self._straits = None
+        self._slow = Spell(_OVER_AFTER_LEVELS)
         if importlib.util.find_spec("numpy") is None:
             self._backoff.refused()
             return Lost("numpy is not installed", "pip install 'stopover[sdr]'")
@@ -163,7 +170,7 @@ class SoftwareRadio:
         where = f"rtl_tcp at {host}:{port}"
         try:
             async with asyncio.timeout(RADIO_CONNECT_S):
-                return await _first_connection(host, port)
+                connection = await _first_connection(host, port)
         except TimeoutError:
             return Lost(
                 f"{where}: no answer within {RADIO_CONNECT_S:g} s", "check host and network"
@@ -177,6 +184,15 @@ class SoftwareRadio:
                 "is the stick plugged in, does rtl_tcp run (`systemctl status stopover-rtl-tcp@*`),"
                 " is this its port?",
             )
+        tuned = rate_and_frequency(
+            frequency_hz=self._settings.tuned_hz,
+            rate_hz=self._settings.rate_hz,
+            ppm=self._settings.ppm,
+        )
+        # A few bytes into an empty buffer; a server that has left already is noticed by the worker.
+        with contextlib.suppress(OSError):
+            connection.send(b"".join(tuned))
+        return connection
 
     async def _started(self, connection: socket.socket | None) -> "Process":
         self._told_known_tags = await asyncio.to_thread(self._known_tags)
@@ -254,28 +270,25 @@ class SoftwareRadio:
         """Say once that the processor does not keep up, and once that it does again."""
         if straits is not None:
             self.status.reason = f"the processor cannot keep up: {straits}"
-        if (straits is None) is (self._straits is None):
-            self._straits = straits
-            return
-        self._straits = straits
-        if straits is None:
+        news = self._slow.look(is_so=straits is not None)
+        if news == "begins":
+            self._log.warning("processor cannot keep up", so=straits, do=SLOW_DO)
+        elif news == "ends":
             self.status.reason = None
             self._log.warning("processor keeps up again")
-            return
-        self._log.warning(
-            "processor cannot keep up",
-            so=straits,
-            do="give it less to do: a smaller width_hz, fewer sticks, a faster computer",
-        )
 
     def _tell_loss(self, counted: Mapping[str, int]) -> None:
+        """Say once that samples are lost, and once that they are no more."""
         lost = counted.get("samples_lost", 0)
-        if lost:
+        news = self._losing.look(is_so=lost > 0)
+        if news == "begins":
             self._log.warning(
                 "samples lost on the way",
                 seconds=round(lost / self._settings.rate_hz, 2),
-                do=_LOSS_DO if self._settings.is_stick else "see the program that writes them",
+                do=LOSS_DO if self._settings.is_stick else "see the program that writes them",
             )
+        elif news == "ends":
+            self._log.warning("no more samples lost")
 
     async def _keep_known_tags(self, worker: "Process") -> None:
         """Tell the worker when the station's lists change."""

@@ -6,11 +6,14 @@ The tty's device is an interface of a USB device; that one's `busnum` and `devnu
 a udev rule gives it to the station's user.
 """
 
+import asyncio
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
+
+from receiver.settings import Link, SerialLink
 
 USBDEVFS_RESET: Final = ord("U") << 8 | 20
 
@@ -49,6 +52,21 @@ def reset(
     finally:
         os.close(descriptor)
     return str(where)
+
+
+def reset_of(link: Link) -> Callable[[], Awaitable[str]] | None:
+    """Return what resets the radio of a link, off the loop; None where it has no port of its own.
+
+    What is returned raises as `reset`.
+    """
+    if not isinstance(link, SerialLink):
+        return None
+    device = link.device
+
+    async def reset_it() -> str:
+        return await asyncio.to_thread(reset, device)
+
+    return reset_it
 
 
 def _usb_device(interface: Path, device: str) -> Path:

@@ -13,6 +13,9 @@ from receiver.scoring.truth_rows import Place, Reception, Truth
 
 WITHIN_S: Final = 2.0
 """A detection is looked for so near to its reception: recorded files may hold whole seconds."""
+BETTER_WITHIN_S: Final = 0.5
+"""The same where the radio of the simulated world lost it: only software radios, which are late by
+half a second at most, hear what that did not."""
 RELAYED_WITHIN_S: Final = 3600.0
 """A node's clock may be wrong, and a node may keep a beep for a quarter of an hour."""
 
@@ -20,6 +23,9 @@ _SHARED_PORTS: Final = {"blu": ("ctt-blu", 1), "station-link": ("station-link", 
 """Kind of radio to the link's name and the number of its first channel."""
 _PULSE_STREAM: Final = "sensorgnome"
 """The link's name of a station's VHF receivers, which keep their port numbers."""
+
+_LOST_ON_THE_AIR: Final = ("gated", "damaged", "too-weak", "disturbed", "collided", "busy")
+"""Outcomes after which better ears may still have heard the tag."""
 
 _RIGHT_CLOCK_S: Final = 0.001
 _PLAIN_ID: Final = ID_BYTES * 2
@@ -50,12 +56,15 @@ class _Expected:
     def __init__(self) -> None:
         self._times: list[float] = []
         self._receptions: list[Reception] = []
+        self._needs_better: list[bool] = []
         self._is_sorted = True
 
-    def add(self, time_s: float, reception: Reception) -> None:
+    def add(self, time_s: float, reception: Reception, *, needs_better: bool) -> None:
+        """Expect a reception, or do not wonder at it if ears were better than the radio's."""
         self._is_sorted = self._is_sorted and (not self._times or self._times[-1] <= time_s)
         self._times.append(time_s)
         self._receptions.append(reception)
+        self._needs_better.append(needs_better)
 
     def take(self, time_s: float, within_s: float) -> Reception | None:
         """Return the nearest reception that no detection has, and give it to this one."""
@@ -63,24 +72,38 @@ class _Expected:
             order = sorted(range(len(self._times)), key=self._times.__getitem__)
             self._times = [self._times[place] for place in order]
             self._receptions = [self._receptions[place] for place in order]
+            self._needs_better = [self._needs_better[place] for place in order]
             self._is_sorted = True
         begin = bisect.bisect_left(self._times, time_s - within_s)
-        best: Reception | None = None
+        best: int | None = None
         best_s = within_s
         for place in range(begin, len(self._times)):
             apart_s = abs(self._times[place] - time_s)
             if self._times[place] > time_s + best_s:
                 break
-            reception = self._receptions[place]
-            if not reception.is_stored and apart_s <= best_s:
-                best, best_s = reception, apart_s
-        if best is not None:
-            best.is_stored = True
-        return best
+            if apart_s <= best_s and self._is_free(place, apart_s):
+                best, best_s = place, apart_s
+        return None if best is None else self._taken(best)
+
+    def _is_free(self, place: int, apart_s: float) -> bool:
+        reception = self._receptions[place]
+        if self._needs_better[place]:
+            return not reception.is_heard_better and apart_s <= BETTER_WITHIN_S
+        return not reception.is_stored
+
+    def _taken(self, place: int) -> Reception:
+        reception = self._receptions[place]
+        if self._needs_better[place]:
+            reception.is_heard_better = True
+        else:
+            reception.is_stored = True
+        return reception
 
 
 def matched(truth: Truth, detections: Iterable[Mapping[str, Any]]) -> Iterator[Heard]:
-    """Yield every detection with its reception; receptions found are marked `is_stored`.
+    """Yield every detection with its reception.
+
+    Receptions found are marked `is_stored`, or `is_heard_better`.
 
     `detections` are rows as `Reader.detections` gives them, in any order.
     """
@@ -167,16 +190,31 @@ def _shared_receivers(truth: Truth) -> Iterator[tuple[str, str, Place]]:
 def _expected(truth: Truth) -> dict[tuple[Place, str | None, str], _Expected]:
     expected: dict[tuple[Place, str | None, str], _Expected] = defaultdict(_Expected)
     for each in truth.receptions:
-        if each.outcome not in ("printed", "buffered"):
-            continue
         told = truth.sent[each.transmission]
-        relay = told.sender if told.what == "relayed-beep" else None
         if told.what == "node-health":
             continue
         time_s = each.heard_at_unix_s if each.stamped_unix_s is None else each.stamped_unix_s
-        for tag_id in ids_of(truth, each):
-            expected[(each.station, each.receiver), relay, tag_id].add(time_s, each)
+        ids: set[str] = set()
+        if each.outcome in ("printed", "buffered"):
+            ids = ids_of(truth, each)
+            relay = told.sender if told.what == "relayed-beep" else None
+            for tag_id in ids:
+                receptions = expected[(each.station, each.receiver), relay, tag_id]
+                receptions.add(time_s, each, needs_better=False)
+        tag = _tag_beyond(truth, each)
+        if tag is not None and tag not in ids:
+            receptions = expected[(each.station, each.receiver), None, tag]
+            receptions.add(time_s, each, needs_better=True)
     return expected
+
+
+def _tag_beyond(truth: Truth, reception: Reception) -> str | None:
+    """Return the tag that better ears than the radio's would have heard; None for none."""
+    if reception.station is None or truth.sent[reception.transmission].what != "beep":
+        return None
+    if reception.outcome != "printed" and reception.outcome not in _LOST_ON_THE_AIR:
+        return None
+    return truth.true_tag(reception.transmission)
 
 
 def _time_error_s(reception: Reception | None, time_s: float) -> float | None:

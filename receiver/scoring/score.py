@@ -39,6 +39,9 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     """The share of the two."""
     against_the_odds: int
     """In the store though their mean level was below the sensitivity."""
+    heard_better: int
+    """In the store though the radio lost them or took a wrong id: a software radio hears more than
+    the radio in whose place it stands."""
     heard_right: int
     """Taken by the radio with the right id and passed on: what the truth says should be there."""
     kept: float | None
@@ -72,6 +75,7 @@ class _Count:
 
     def __init__(self) -> None:
         self.could = self.in_store = self.odds = self.right = self.right_kept = self.false = 0
+        self.better = 0
         self.losses: Counter[str] = Counter()
         self.errors_s: list[float] = []
 
@@ -84,7 +88,8 @@ class _Count:
     def reception(self, each: Reception, *, is_right: bool) -> None:
         """Count one reception."""
         is_printed = each.outcome == "printed"
-        is_there = is_printed and is_right and each.is_stored
+        is_there = (is_printed and is_right and each.is_stored) or each.is_heard_better
+        self.better += each.is_heard_better
         if is_printed and is_right:
             self.right += 1
             self.right_kept += each.is_stored
@@ -93,11 +98,13 @@ class _Count:
             return
         self.could += 1
         self.in_store += is_there
+        if is_there:
+            return
         if not is_printed:
             self.losses[each.outcome] += 1
         elif not is_right:
             self.losses["wrong-id"] += 1
-        elif not is_there:
+        else:
             self.losses["not-in-store"] += 1
 
     def tally(self, name: str) -> Tally:
@@ -108,6 +115,7 @@ class _Count:
             in_store=self.in_store,
             efficiency=_share(self.in_store, self.could),
             against_the_odds=self.odds,
+            heard_better=self.better,
             heard_right=self.right,
             kept=_share(self.right_kept, self.right),
             false_detections=self.false,

@@ -56,7 +56,9 @@ class Reception(msgspec.Struct, kw_only=True, tag_field="kind", tag="reception")
     could_be_heard: bool
     stamped_unix_s: float | None = None
     is_stored: bool = False
-    """Set here, once a detection was found for it."""
+    """Set here, once a detection was found for what the radio took."""
+    is_heard_better: bool = False
+    """The same where the radio lost it or took it wrong, and the detection has the right id."""
 
 
 class OutOfReach(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="out-of-reach"):

@@ -16,8 +16,8 @@ from receiver.limits import SINK_READ_CHUNK_ROWS
 from receiver.sinks.batches import SCHEMA_VERSION, BesideRows, Header
 from receiver.store.errors import StoreError, StoreMissingError
 from receiver.store.outbox import DETECTIONS, KEYS, SinkPosition, read_position
-from receiver.store.queries import iso_utc
 from receiver.store.schema import CLOCK_QUALITIES
+from receiver.utc_text import iso_utc
 
 _HOUR_NS = 3600 * 10**9
 _BULK = ("pulses", "unknown_frames")

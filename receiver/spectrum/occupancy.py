@@ -42,6 +42,13 @@ class HourlyNoise(msgspec.Struct, frozen=True, kw_only=True):
     """Part of the time, 0 to 1, in which something was on the channel of a software radio."""
 
 
+class HourlyTuning(msgspec.Struct, frozen=True):
+    """What a radio told in one hour of where it listens."""
+
+    hour: str
+    tuning: Tuning
+
+
 _NOTHING_TOLD: Final = HourlyNoise(
     hour="", link="", antenna=None, noise_dbm=None, pulse_noise_db=None
 )
@@ -52,25 +59,32 @@ def hourly_occupancy(
     noise: Iterable[HourlyNoise],
     tunings: Sequence[Tuning],
     rows: Sequence[Allocation],
+    told: Iterable[HourlyTuning] = (),
 ) -> Iterator[dict[str, Any]]:
     """Yield what was heard in each hour and band, hours without any reception included.
 
-    `hours` is what `Reader.activity` yields. Counts and `listening_s` are sums over the antennas
+    `hours` is what `hours_listened` yields. Counts and `listening_s` are sums over the antennas
     that listened in the band, so two antennas give two hours of listening an hour. A noise, and how
-    occupied the band was, is the highest that any of them told. A link that is not in the
-    configuration counts to the band `unknown`.
+    occupied the band was, is the highest that any of them told. What the radio told in the hour
+    counts before the configuration's `tunings`. Where neither tells, and where it was tuned anew
+    within the hour, the band is `unknown`.
     """
-    told = {(each.hour, each.link, each.antenna): each for each in noise}
+    noises = {(each.hour, each.link, each.antenna): each for each in noise}
+    told_in: dict[str, list[Tuning]] = {}
+    for each in told:
+        told_in.setdefault(each.hour, []).append(each.tuning)
     bands: dict[tuple[str, int, int], dict[str, Any]] = {}
     for hour in hours:
-        low_hz, high_hz = _band_of(hour["link"], hour["antenna"], tunings)
+        place = hour["link"], hour["antenna"]
+        now = [each for each in told_in.get(hour["hour"], ()) if (each.link, each.antenna) == place]
+        low_hz, high_hz = _band_of(*place, now or tunings)
         key = (hour["hour"], low_hz or 0, high_hz or 0)
         band = bands.setdefault(key, _empty(hour["hour"], low_hz, high_hz, rows))
         band["antennas"] += 1
         for count in ("listening_s", "frames", "pulses"):
             band[count] += hour[count]
         band["packets"] += hour["detections"]
-        of_receptions = told.get((hour["hour"], hour["link"], hour["antenna"]), _NOTHING_TOLD)
+        of_receptions = noises.get((hour["hour"], *place), _NOTHING_TOLD)
         band["noise_dbm"] = _highest(band["noise_dbm"], hour["noise_dbm"], of_receptions.noise_dbm)
         band["pulse_noise_db"] = _highest(band["pulse_noise_db"], of_receptions.pulse_noise_db)
         band["noise_dbfs"] = _highest(band["noise_dbfs"], of_receptions.noise_dbfs)
@@ -107,6 +121,12 @@ def band_totals(hours: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for most in ("noise_dbm", "pulse_noise_db", "noise_dbfs", "occupied"):
             total[most] = _highest(total[most], hour[most])
     return list(totals.values())
+
+
+def untold(told: Iterable[HourlyTuning], known: Iterable[Tuning]) -> list[Tuning]:
+    """Return what radios told of links that are not among the `known` ones, each once."""
+    links = {each.link for each in known}
+    return list(dict.fromkeys(each.tuning for each in told if each.tuning.link not in links))
 
 
 def _band_of(

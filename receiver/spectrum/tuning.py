@@ -1,4 +1,4 @@
-"""Which link listens where, as far as its settings tell, and whether that fits an allocation."""
+"""Which link listens where, as its settings or its radio tell, and whether that fits."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -25,7 +25,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
     antenna: str | None
     decoder: str
     low_hz: int | None
-    """None where the settings do not tell."""
+    """None where nothing tells."""
     high_hz: int | None
     known_from: str
 

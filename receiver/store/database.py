@@ -23,6 +23,7 @@ from receiver.store.errors import (
 )
 from receiver.store.interning import Interning
 from receiver.store.outbox import SinkNote, write_note
+from receiver.store.read_only import refuse_foreign
 from receiver.store.rows import INSERTS, Row, RowMaker
 from receiver.store.schema import CLOCK_QUALITIES, VERSIONS, migrations
 
@@ -59,6 +60,7 @@ class Store:
             StoreMissingError: there is none and `create` is False.
             StoreDamagedError: the file is no database or is damaged; the caller decides whether
                 it is set aside (`set_aside`).
+            StoreForeignError: it is another program's database and `create` is False.
             StoreNewerError: a newer version of this program wrote it.
             StoreError: the folder cannot be written.
         """
@@ -69,6 +71,8 @@ class Store:
             )
         if is_new and not create:
             raise StoreMissingError(f"{path}: there is no store here; name one with --db FILE")
+        if not create:
+            refuse_foreign(path)
         try:
             connection = connect(path, is_new=is_new)
         except sqlite3.Error as error:

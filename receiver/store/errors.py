@@ -1,5 +1,10 @@
 """The errors of the store; each message says what to do."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
+_TABLES_NAMED = 3
+
 
 class StoreError(Exception):
     """The store cannot be used."""
@@ -19,3 +24,16 @@ class StoreOlderError(StoreError):
 
 class StoreNewerError(StoreError):
     """A newer version of this program wrote the store."""
+
+
+class StoreForeignError(StoreError):
+    """The file is another program's database."""
+
+    def __init__(self, path: Path, tables: Sequence[str]) -> None:
+        """`tables` are those that it has."""
+        more = " …" if len(tables) > _TABLES_NAMED else ""
+        named = ", ".join(tables[:_TABLES_NAMED])
+        super().__init__(
+            f"{path}: is no store of stopover but another program's database, with the tables"
+            f" {named}{more}: name another file"
+        )

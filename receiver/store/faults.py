@@ -45,6 +45,15 @@ _BY_CODE = (
 )
 
 
+def file_at(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of the file at `path`, by which it is known; None for none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def is_there(path: Path) -> bool:
     """Tell whether there is something to check: a store, or the log of one that is gone."""
     return path.exists() or has_orphaned_log(path)

@@ -1,72 +1,26 @@
-"""Reading the store: rows out, for commands and exports. Reading never disturbs the writer."""
+"""Reading the store: opened read-only, detections and tags out. It never disturbs the writer.
 
-import datetime as dt
+What else may be asked of it stands in `activity_queries`, `run_queries`, `sink_queries` and
+`status_queries` beside it.
+"""
+
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
-from receiver.confidence import (
-    CONFIDENCES,
-    NO_RUN,
-    NOT_SORTED,
-    Confidence,
-    at_least,
-    of_detection,
-    of_unsorted,
-)
-from receiver.store.errors import StoreError, StoreMissingError, StoreOlderError
-from receiver.store.redecoded import STILL_UNKNOWN, verdicts
-from receiver.store.schema import CLOCK_QUALITIES, VERSIONS
-from receiver.store.true_hours import SampledClock, TrueHours
-from receiver.unknown_shapes import shape
+from receiver.confidence import Confidence, at_least
+from receiver.store.detection_rows import detection_of
+from receiver.store.errors import StoreMissingError, StoreOlderError
+from receiver.store.read_only import connect_read_only, explained
+from receiver.store.redecoded import verdicts
+from receiver.store.schema import VERSIONS
+from receiver.utc_text import iso_utc
 from receiver.whereabouts import StoredFix, Whereabouts
 
-_FIRST_RELAY_S = dt.datetime(2018, 1, 1, tzinfo=dt.UTC).timestamp()
-_DAY_S = 86_400
-_GOOD_CLOCKS = frozenset(("pps", "gps", "ntp"))
-_NOT_PERMITTED = frozenset(
-    ("SQLITE_READONLY_DIRECTORY", "SQLITE_READONLY_CANTINIT", "SQLITE_READONLY")
-)
-"""SQLite must make a file beside a store in WAL mode that nobody has open, also to read it."""
 _VERSIONS_QUERY = "SELECT name FROM _sqlite_migrations WHERE migration_set = 'stopover'"
-_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  Text of UTC is made from it, and quickly.
-
-DETECTION_KEYS = (
-    "seq",
-    "time",
-    "time_quality",
-    "time_stamped",
-    "station",
-    "link",
-    "antenna",
-    "protocol",
-    "tag_id",
-    "integrity",
-    "id_legal",
-    "rssi_dbm",
-    "snr_db",
-    "noise_dbm",
-    "frequency_offset_hz",
-    "relay_id",
-    "relay_rssi_dbm",
-    "recorded_at",
-    "recorded_at_quality",
-    "collection",
-    "latitude",
-    "longitude",
-    "position_error_m",
-    "run",
-    "confidence",
-    "confidence_reason",
-    "decoder",
-    "measurements",
-    "payload",
-    "raw",
-)
-"""The keys of a detection in JSON and CSV, in this order."""
 
 
 class DetectionFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,18 +49,14 @@ class Reader:
         if not path.exists():
             raise StoreMissingError(f"{path}: there is no store here; name one with --db FILE")
         self.path = path
+        self.connection = connect_read_only(path)
         try:
-            self.connection = _read_only(path)
             self.connection.row_factory = sqlite3.Row
             row = self.connection.execute("SELECT station_id, store_uuid FROM station").fetchone()
             versions = {name for (name,) in self.connection.execute(_VERSIONS_QUERY)}
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorname", "") in _NOT_PERMITTED:
-                raise StoreError(
-                    f"{path}: you may not open it while the station is stopped ({error}); use sudo,"
-                    " or start the station"
-                ) from error
-            raise StoreError(f"{path}: is no store of stopover: {error}") from error
+            self.close()
+            raise explained(path, error) from error
         if not versions >= VERSIONS:
             self.close()
             raise StoreOlderError(
@@ -129,14 +79,14 @@ class Reader:
         self.close()
 
     def detections(self, wanted: DetectionFilter) -> Iterator[dict[str, Any]]:
-        """Yield detections by `seq`, each a mapping of `DETECTION_KEYS`."""
+        """Yield detections by `seq`, each a mapping of `detection_rows.DETECTION_KEYS`."""
         where, values = _conditions(wanted)
         whereabouts = self.whereabouts()
         believed = at_least(wanted.min_confidence)
         for row in self.connection.execute(
             f"SELECT * FROM readable_detections{where} ORDER BY seq", values
         ):
-            detection = self._detection(row, whereabouts)
+            detection = detection_of(row, self.station_id, whereabouts)
             if detection["confidence"] in believed:
                 yield detection
 
@@ -163,57 +113,6 @@ class Reader:
                 "antennas": sorted(msgspec.json.decode(row["antennas"])),
             }
 
-    def activity(self, wanted: DetectionFilter) -> Iterator[dict[str, Any]]:
-        """Yield hours listened, one row an hour, link and antenna, silent hours included.
-
-        Hours that were counted by a wrong clock are moved to where they belong, to the nearest.
-        """
-        since_ns, until_ns = wanted.since_utc_ns, wanted.until_utc_ns
-        where, values = _where(("antenna = ?", wanted.antenna))
-        true_hours = self._true_hours()
-        hours: dict[tuple[int, str, str], dict[str, Any]] = {}
-        for row in self.connection.execute(
-            f"SELECT * FROM activity{where} ORDER BY hour_utc_s, link, antenna", values
-        ):
-            hour_utc_s = true_hours.of(row["session"], row["hour_utc_s"])
-            if since_ns is not None and hour_utc_s + 3600 <= since_ns // 10**9:
-                continue
-            if until_ns is not None and hour_utc_s >= until_ns // 10**9:
-                continue
-            key = (hour_utc_s, row["link"], row["antenna"])
-            hour = hours.setdefault(
-                key,
-                {
-                    "hour": iso_utc(hour_utc_s * 10**9),
-                    "station": self.station_id,
-                    "link": row["link"],
-                    "antenna": row["antenna"] or None,
-                    "listening_s": 0.0,
-                    "frames": 0,
-                    "detections": 0,
-                    "pulses": 0,
-                    "noise_dbm": None,
-                    "rejects": {},
-                },
-            )
-            for count in ("listening_s", "frames", "detections", "pulses"):
-                hour[count] += row[count]
-            if row["noise_dbm"] is not None:
-                hour["noise_dbm"] = row["noise_dbm"]
-            for reason, count in json_or_empty(row["rejects"]).items():
-                hour["rejects"][reason] = hour["rejects"].get(reason, 0) + count
-        for key in sorted(hours):
-            yield hours[key]
-
-    def _true_hours(self) -> TrueHours:
-        return TrueHours(
-            SampledClock(row[0], row[1], row[2], CLOCK_QUALITIES[row[3]] in _GOOD_CLOCKS)
-            for row in self.connection.execute(
-                "SELECT text, mono_ns, utc_ns, clock FROM clock_samples"
-                " JOIN texts ON texts.id = boot"
-            )
-        )
-
     def counts(self) -> dict[str, int]:
         """Return how many rows each table of records holds."""
         tables = (
@@ -238,58 +137,6 @@ class Reader:
             }
             for row in self.connection.execute("SELECT * FROM rows_pruned ORDER BY kept_in")
         }
-
-    def sink_marks(self) -> dict[str, int]:
-        """Return for each sink the `seq` up to which its far end has the detections."""
-        return dict(
-            self.connection.execute("SELECT sink, acknowledged_seq FROM sink_marks").fetchall()
-        )
-
-    def last_heard(self) -> list[dict[str, Any]]:
-        """Return for each link and antenna its newest detection's time and tag."""
-        return [
-            {
-                "link": row["link"],
-                "antenna": row["antenna"],
-                "time": iso_utc(row["time_ns"]),
-                "tag_id": row["tag_id"],
-                "rssi_dbm": row["rssi_dbm"],
-            }
-            for row in self.connection.execute(
-                "SELECT link, antenna, time_ns, tag_id, rssi_dbm FROM readable_detections"
-                " WHERE seq IN (SELECT max(seq) FROM detections GROUP BY source)"
-                " ORDER BY link, antenna"
-            )
-        ]
-
-    def unknown_frames(self) -> list[dict[str, Any]]:
-        """Return the kept unknown frames by link, reason and shape, the most frequent first.
-
-        Each with how many there are and the newest one. Those that a newer decoder has read since
-        are left out.
-        """
-        groups: dict[tuple[str, str, str], dict[str, Any]] = {}
-        for link, reason, raw in self.connection.execute(
-            f"SELECT link, reason, raw FROM readable_unknown_frames WHERE {STILL_UNKNOWN}"
-            " ORDER BY id"
-        ):
-            key = (link, reason, shape(raw))
-            group = groups.setdefault(
-                key, {"link": link, "reason": reason, "shape": key[2], "kept": 0}
-            )
-            group["kept"] += 1
-            group["raw"] = raw.hex()
-        return sorted(groups.values(), key=lambda group: -group["kept"])
-
-    def radios(self) -> list[dict[str, Any]]:
-        """Return for each link and antenna what its radio last said that it is."""
-        return [
-            {"link": link, "antenna": antenna, **_named(msgspec.json.decode(body))}
-            for link, antenna, body, _ in self.connection.execute(
-                "SELECT link, antenna, body, max(id) FROM readable_events"
-                " WHERE kind = 'RadioInfo' GROUP BY link, antenna ORDER BY link, antenna"
-            )
-        ]
 
     def verdicts(self, seq: int) -> list[dict[str, Any]]:
         """Return what newer decoders said of the raw bytes of a detection."""
@@ -326,93 +173,15 @@ class Reader:
             self._whereabouts = (newest, Whereabouts(fixes))
         return self._whereabouts[1]
 
-    def last_clock_sample(self) -> dict[str, Any] | None:
-        """Return the newest sample of the system clock: its time, quality code and reason."""
-        row = self.connection.execute(
-            "SELECT utc_ns, clock, reason FROM clock_samples WHERE reason != 'gpsd'"
-            " ORDER BY id DESC LIMIT 1"
-        ).fetchone()
-        return dict(row) if row else None
-
-    def _detection(self, row: sqlite3.Row, whereabouts: Whereabouts) -> dict[str, Any]:
-        id_legal = None if row["id_legal"] is None else bool(row["id_legal"])
-        position = whereabouts.at(
-            row["link"],
-            row["time_ns"],
-            time_quality=row["time_quality"],
-            boot=row["boot"],
-            is_imported=row["import_id"] is not None,
-        )
-        run_confidence, reason = row["run_confidence"], row["confidence_reason"]
-        if run_confidence is None:
-            confidence = of_unsorted(row["integrity"], id_legal=id_legal)
-        else:
-            confidence = of_detection(CONFIDENCES[run_confidence], row["integrity"])
-        payload, raw, recorded_ns = row["payload"], row["raw"], row["recorded_at_ns"]
-        values = {
-            "time": iso_utc(row["time_ns"]),
-            "time_stamped": iso_utc(row["time_stamped_ns"]),
-            "station": self.station_id,
-            "id_legal": id_legal,
-            "confidence": confidence,
-            "confidence_reason": reason
-            or (NO_RUN if row["protocol"] == "coded-id" else NOT_SORTED),
-            "recorded_at": None if recorded_ns is None else iso_utc(recorded_ns),
-            "recorded_at_quality": _recorded_at_quality(recorded_ns, row["time_ns"]),
-            "latitude": position and round(position.latitude, 7),
-            "longitude": position and round(position.longitude, 7),
-            "position_error_m": position and round(position.error_m, 1),
-            "measurements": json_or_empty(row["measurements"]),
-            "payload": None if payload is None else payload.hex(),
-            "raw": None if raw is None else raw.hex(),
-        }
-        return {key: values[key] if key in values else row[key] for key in DETECTION_KEYS}
-
-
-def iso_utc(utc_ns: int) -> str:
-    """Return a time as ISO 8601 UTC with microseconds and Z; fractions of a µs are cut off."""
-    moment = _EPOCH + dt.timedelta(microseconds=utc_ns // 1000)
-    return f"{moment.isoformat(timespec='microseconds')}Z"
-
-
-def _named(radio: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": radio.get("name"), "firmware": radio.get("firmware")}
-
-
-def json_or_empty(text: str | None) -> Mapping[str, Any]:
-    """Return the mapping that a column holds, empty where there is none."""
-    return msgspec.json.decode(text) if text else {}
-
-
-def _recorded_at_quality(recorded_ns: int | None, time_ns: int) -> str | None:
-    """Return how far a relay's own clock can be believed.
-
-    `implausible` before 2018 (nodes start in 2017 or 1999 until GPS tells them) and more than a day
-    after the station's own time; otherwise `relay`, the relay's word.
-    """
-    if recorded_ns is None:
-        return None
-    recorded_s = recorded_ns / 1e9
-    plausible = _FIRST_RELAY_S <= recorded_s <= time_ns / 1e9 + _DAY_S
-    return "relay" if plausible else "implausible"
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    return sqlite3.connect(uri, uri=True, isolation_level=None)
-
 
 def _conditions(wanted: DetectionFilter) -> tuple[str, list[object]]:
-    return _where(
+    """Return the WHERE clause of the bounds that are given, and their values."""
+    bounds = (
         ("time_ns >= ?", wanted.since_utc_ns),
         ("time_ns < ?", wanted.until_utc_ns),
         ("tag_id = ?", wanted.tag_id),
         ("antenna = ?", wanted.antenna),
     )
-
-
-def _where(*conditions: tuple[str, object]) -> tuple[str, list[object]]:
-    """Return the WHERE clause of the conditions whose value is given, and the values."""
-    given = [(clause, value) for clause, value in conditions if value is not None]
+    given = [(clause, value) for clause, value in bounds if value is not None]
     where = f" WHERE {' AND '.join(clause for clause, _ in given)}" if given else ""
     return where, [value for _, value in given]

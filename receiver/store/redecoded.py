@@ -12,7 +12,7 @@ A verdict is a mapping:
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -93,13 +93,37 @@ def rows_kept(connection: sqlite3.Connection) -> int:
     return sum(counts)
 
 
+class Bounds(NamedTuple):
+    """Which rows; None leaves a bound open."""
+
+    since_utc_ns: int | None
+    until_utc_ns: int | None
+    """This instant is not included."""
+    link: str | None
+
+    def given(self) -> dict[str, int | str]:
+        """Return the conditions on a readable view, and the value of each."""
+        conditions = {
+            "time_ns >= ?": self.since_utc_ns,
+            "time_ns < ?": self.until_utc_ns,
+            "link = ?": self.link,
+        }
+        return {clause: value for clause, value in conditions.items() if value is not None}
+
+
+def pulses_kept(connection: sqlite3.Connection, bounds: Bounds) -> int:
+    """Return how many pulses there are, none of which is read again."""
+    given = bounds.given()
+    where = " AND ".join(given)
+    counted = f"readable_pulses WHERE {where}" if where else "pulses"
+    count: int = connection.execute(
+        f"SELECT count(*) FROM {counted}", (*given.values(),)
+    ).fetchone()[0]
+    return count
+
+
 def chunks(
-    connection: sqlite3.Connection,
-    table: str,
-    *,
-    since_utc_ns: int | None,
-    until_utc_ns: int | None,
-    link: str | None,
+    connection: sqlite3.Connection, table: str, bounds: Bounds
 ) -> Iterator[Sequence[Mapping[str, Any]]]:
     """Yield the rows of a table in order, some at a time, with names as the readable view has them.
 
@@ -107,8 +131,7 @@ def chunks(
     and so are unknown frames that were read since.
     """
     key = KEYS[table]
-    bounds = {"time_ns >= ?": since_utc_ns, "time_ns < ?": until_utc_ns, "link = ?": link}
-    given = {clause: value for clause, value in bounds.items() if value is not None}
+    given = bounds.given()
     where = "".join(f" AND {clause}" for clause in given)
     if table == UNKNOWN_FRAMES:
         where += f" AND {STILL_UNKNOWN}"

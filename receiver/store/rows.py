@@ -105,10 +105,13 @@ _encode_json = msgspec.json.Encoder(order="sorted").encode
 
 
 def nanoseconds(unix_s: float | None) -> int | None:
-    """Return seconds since 1970 as whole nanoseconds, None where a column could not hold it."""
+    """Return seconds since 1970 as nanoseconds, None where a column could not hold them.
+
+    To the microsecond: the fractions of a float of this century are no finer.
+    """
     if unix_s is None or not abs(unix_s) < 2**63 / 1e9:
         return None
-    return round(unix_s * 1e9)
+    return round(unix_s * 1e6) * 1000
 
 
 class RowMaker:

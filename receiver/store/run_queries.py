@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from receiver.confidence import CONFIDENCES, at_least
-from receiver.store.queries import DetectionFilter, Reader, iso_utc
+from receiver.store.queries import DetectionFilter, Reader
+from receiver.utc_text import iso_utc
 
 RUN_KEYS = (
     "run",

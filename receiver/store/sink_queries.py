@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from receiver.store.queries import Reader, iso_utc
+from receiver.store.queries import Reader
+from receiver.utc_text import iso_utc
 
 
 def sink_backlogs(reader: Reader) -> list[dict[str, Any]]:

@@ -105,6 +105,8 @@ class Writer:
         self.rows_unstorable = 0
         """Rows that SQLite refused; their raw bytes are kept as unknown frames."""
         self.store_uuid: str | None = None
+        self.file: tuple[int, int] | None = None
+        """Which file is written, by `faults.file_at`: at `path`, while nobody takes it away."""
         self.housekeeping = Housekeeping(retention or Retention(), Reserve(path, reserve_bytes))
         self._station_id = station_id
         self._chore = chore
@@ -210,11 +212,13 @@ class Writer:
                 )
         self._store = Store.open(self.path, station_id=self._station_id)
         self.store_uuid = self._store.store_uuid
+        self.file = faults.file_at(self.path)
         self.housekeeping.begin(self._store)
         return self._store
 
     def _close(self) -> None:
         if self._store is not None:
+            self.file = None
             self._store.close()
             self._store = None
 

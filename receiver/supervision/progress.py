@@ -8,7 +8,12 @@ must live; that a radio is unplugged is no fault of the program.
 from collections.abc import Callable
 from typing import Protocol
 
+import structlog
+
 from receiver.limits import WRITER_STUCK_S
+from receiver.supervision.notify import Notifier
+
+log = structlog.get_logger()
 
 
 class Tries(Protocol):
@@ -48,3 +53,25 @@ class Progress:
             return f"the writer has not moved for {now_s - self._moved_at_s:.0f} s"
         dead = self._dead_links()
         return f"links have ended: {', '.join(dead)}" if dead else None
+
+
+class Watchdog:
+    """Tells systemd that the station is alive while it makes progress, and the log when not."""
+
+    def __init__(self, progress: Progress, notifier: Notifier) -> None:
+        self.progress = progress
+        self.standstill: str | None = None
+        """What stood still at the last look."""
+        self._notifier = notifier
+
+    def look(self, now_s: float) -> None:
+        """Judge the progress by now."""
+        standstill = self.progress.standstill(now_s)
+        if standstill is None:
+            self._notifier.alive()
+        if (standstill is None) is not (self.standstill is None):
+            log.error(
+                "station stands still" if standstill else "station moves again",
+                reason=standstill or self.standstill,
+            )
+        self.standstill = standstill

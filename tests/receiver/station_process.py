@@ -19,7 +19,7 @@ STOPOVER = str(Path(sys.executable).with_name("stopover"))
 ENDS_WITHIN_S = 10.0
 """What the station promises for SIGTERM."""
 
-_STARTS_WITHIN_S = 20.0
+_STARTS_WITHIN_S = 60.0
 
 
 def serial_link(name: str, device: str | Path, *more: str) -> str:
@@ -134,7 +134,7 @@ class StationProcess:
 
 
 def run_stopover(
-    *arguments: str | Path, folder: Path, seconds: float = 30.0
+    *arguments: str | Path, folder: Path, seconds: float = 90.0
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in `folder` to its end; nothing of the terminal it runs in reaches it."""
     return subprocess.run(

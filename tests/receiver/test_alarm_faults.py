@@ -89,6 +89,26 @@ def _is_heard(radio: PseudoRadio, status: LinkStatus, before: int | None) -> boo
     return status.state is LinkState.HEARING and status.last_heard_mono_ns != before
 
 
+async def test_a_store_that_is_taken_away_is_an_alarm_until_it_is_put_back(
+    tmp_path: Path, start_station: StartStation, log: list[Any]
+) -> None:
+    station = await start_station(settings_of(tmp_path))
+    store, elsewhere = tmp_path / "marsh.db", tmp_path / "elsewhere.db"
+    await station.passes(2 * MINUTE_S)
+    assert station.alarms == []
+    store.rename(elsewhere)
+    await station.passes(MINUTE_S)
+    assert station.alarms == [("store-failing", str(store))]
+    assert "put the same file back" in station.alarm().do
+    store.write_bytes(elsewhere.read_bytes())  # A copy is another file.
+    await station.passes(3 * MINUTE_S)
+    assert station.alarms == [("store-failing", str(store))]
+    elsewhere.replace(store)
+    await station.passes(5 * MINUTE_S)
+    assert station.alarms == []
+    assert told(log) == [("alarm", "store-failing"), ("alarm over", "store-failing")]
+
+
 async def test_a_link_that_cannot_be_opened_is_an_alarm_after_five_minutes(
     tmp_path: Path,
     plug_in: Callable[[], PseudoRadio],

@@ -30,7 +30,7 @@ async def retained(broker: Broker) -> dict[str, Any] | None:
 
 async def until_retained(broker: Broker, alarms: list[str]) -> dict[str, Any]:
     """Wait until the broker keeps these alarms."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             status = await retained(broker)
             if status and [each["alarm"] for each in status.get("alarms", ())] == alarms:

@@ -3,21 +3,26 @@
 import csv
 import datetime as dt
 import io
+import os
+import pty
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from small_disks import small_disk
 from station_process import STOPOVER, run_stopover
 
 from protocols.records import Detection, Relay, Unknown
 from receiver.arrivals import ActivityRow, Arrival, ClockSample, Source, Stamp
 from receiver.cli.main import _COMMANDS, main
+from receiver.cli.options import Number
 from receiver.run_index import index_runs
 from receiver.store.database import Store
-from receiver.store.queries import DETECTION_KEYS
+from receiver.store.detection_rows import DETECTION_KEYS
 from receiver.store.run_queries import RUN_KEYS
 
 NOON_NS = int(dt.datetime(2026, 5, 12, 12, tzinfo=dt.UTC).timestamp()) * 10**9
@@ -116,6 +121,15 @@ def test_a_mistyped_command_is_told_with_the_nearest_one() -> None:
     assert "Did you mean `stopover detections`?" in result.output
 
 
+def test_init_leaves_nothing_behind_where_the_disk_is_full(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1) as disk:
+        path = disk.folder / "stopover.toml"
+        disk.fill()
+        assert "No space left" in stopover("init", path).stderr
+        disk.free()
+        assert stopover("init", path).exit_code == 0
+
+
 def test_what_init_writes_is_a_good_configuration(tmp_path: Path) -> None:
     path = tmp_path / "stopover.toml"
     assert stopover("init", path, "--station", "marsh-north").exit_code == 0
@@ -197,6 +211,8 @@ def test_detections_as_a_table_are_aligned(db: Path) -> None:
         (["--since", "2026-05-12T12:00:01"], [2, 4]),
         (["--until", "2026-05-12T12:00:01Z"], [1, 3]),
         (["--since", "2026-05-13"], []),
+        (["--since", "0001-01-01", "--until", "9999-12-31"], [1, 2, 3, 4]),
+        (["--tag", "6161527f"], [3]),
         (["--antenna", "nowhere"], []),
     ],
 )
@@ -206,10 +222,126 @@ def test_rows_can_be_chosen(db: Path, filters: list[str], seqs: list[int]) -> No
     assert [row["seq"] for row in rows] == seqs
 
 
+@pytest.mark.parametrize("output_format", ["table", "csv"])
+def test_a_letter_that_the_locale_lacks_is_shown_by_its_number(
+    db: Path, output_format: str
+) -> None:
+    with Store.open(db) as store:
+        keep(store, [detection("78664C33")], "Süd")
+    arguments = ["detections", "--db", str(db), "--antenna", "Süd", "--format", output_format]
+    result = CliRunner(charset="ascii").invoke(main, arguments)
+    assert result.exit_code == 0
+    assert r"S\xfcd" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["replay", "x.jsonl", "--decoder", "martian"],
+        ["record", "ch1", "x.jsonl", "--device", "/dev/null", "--decoder", "martian"],
+        ["redecode", "--decoder", "martian"],
+        ["decoders", "martian"],
+    ],
+)
+def test_a_decoder_that_is_not_there_is_wrong_use(command: list[str]) -> None:
+    result = stopover(*command)
+    assert result.exit_code == 2
+    assert "there is no decoder 'martian'; there are: chirpstack, ctt," in result.stderr
+
+
+def test_a_broker_that_is_no_address_is_wrong_use_and_not_tried_for_ever() -> None:
+    result = stopover("collect", "--broker", "broker.example.org", "--database", "x.db")
+    assert result.exit_code == 2
+    assert "must be like mqtt://HOST[:PORT]" in result.stderr
+
+
+def test_a_demo_that_cannot_write_its_truth_says_so(tmp_path: Path) -> None:
+    truth = tmp_path / "nowhere" / "truth.jsonl"
+    result = stopover("demo", "--duration", "1", "--truth", truth)
+    assert result.exit_code == 1
+    assert f"Error: {truth}: No such file" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("simulate", "quiet-marsh", "--files", "out", "--duration", "nan"),
+        ("simulate", "quiet-marsh", "--files", "out", "--bit-error-rate", "nan"),
+        ("demo", "--duration", "inf"),
+        ("spectrum", "--latitude", "nan", "--longitude", "8"),
+        ("replay", "a.jsonl", "--speed", "nan"),
+        ("listen", "--at", "nan,8"),
+    ],
+    ids=" ".join,
+)
+def test_a_number_that_is_none_is_wrong_use(arguments: Sequence[str]) -> None:
+    result = stopover(*arguments)
+    assert result.exit_code == 2, result.output
+    assert "is no number" in result.output or "is not on Earth" in result.output
+
+
+def test_no_command_takes_a_number_unchecked() -> None:
+    for name in _COMMANDS:
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        for parameter in command.params:
+            if isinstance(parameter.type, click.types.FloatParamType):
+                assert isinstance(parameter.type, Number), (name, parameter.name)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("tags", "--tag"), ("detections", "--antenna"), ("export", "csv", "--tag"), ("decoders",)],
+    ids=" ".join,
+)
+def test_a_text_that_is_no_utf_8_is_wrong_use(arguments: Sequence[str]) -> None:
+    result = stopover(*arguments, "\udcff")  # As Python has the byte FF of a command line.
+    assert result.exit_code == 2, result.exception
+    assert r"b'\xff' is no UTF-8" in result.output
+
+
+def test_a_store_whose_name_is_no_utf_8_is_told_in_json(db: Path) -> None:
+    strange = db.rename(db.with_name(os.fsdecode(b"\xff.db")))
+    result = stopover("status", "--json", "--db", strange)
+    assert result.exit_code == 0, result.exception
+    assert msgspec.json.decode(result.output)["store"].endswith("\ufffd.db")
+
+
+def test_progress_is_shown_on_the_terminal_and_not_among_what_is_printed(db: Path) -> None:
+    ours, terminal = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        done = subprocess.run(
+            [STOPOVER, "redecode", "--db", db],
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+            text=True,
+            check=True,
+        )
+        shown = screen.read(65_536)
+        os.close(terminal)
+    assert b"reading again" in shown
+    assert done.stdout.startswith("0 unknown frames read")
+
+
 def test_a_time_that_is_none_is_wrong_use(db: Path) -> None:
     result = stopover("detections", "--db", db, "--since", "yesterday")
     assert result.exit_code == 2
     assert "write 2026-05-12" in result.output
+
+
+@pytest.mark.parametrize(
+    "command", [["detections"], ["activity"], ["export", "csv", "--out", "none"], ["redecode"]]
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_period_that_ends_before_it_begins_is_wrong_use(
+    db: Path, command: list[str], *, turned: bool
+) -> None:
+    period = ["--since", "2026-05-13"], ["--until", "2026-05-12"]
+    first, second = reversed(period) if turned else period
+    result = stopover(*command, "--db", db, *first, *second)
+    assert result.exit_code == 2
+    assert "--since is after --until" in result.output
 
 
 def test_tags_are_counted_with_where_and_how_well_they_were_heard(db: Path) -> None:
@@ -305,6 +437,43 @@ def test_a_reader_that_goes_away_early_ends_the_printing_quietly(
         printing.stdout.close()
         assert printing.stderr.read() == b""
         assert printing.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "unbuffered"),
+    [
+        (["--help"], ""),
+        (["status"], ""),
+        (["detections", "--format", "table"], ""),
+        (["detections", "--format", "json"], ""),
+        (["export", "csv", "--out", "out"], "1"),
+    ],
+    ids=" ".join,
+)
+def test_a_full_disk_behind_what_is_printed_is_told_in_a_line(
+    db: Path, tmp_path: Path, command: list[str], unbuffered: str
+) -> None:
+    named = [] if command == ["--help"] else ["--db", str(db)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [STOPOVER, *command, *named],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: what is printed cannot be written: No space left on device;")
+
+
+def test_a_command_that_is_started_without_an_output_prints_nothing(db: Path) -> None:
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh"]
+    command = [*closed, STOPOVER, "tags", "--db", str(db), "--format", "csv"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_command_that_reads_harms_nothing(db: Path, tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ from receiver.arrivals import Arrival, ClockQuality, Source
 from receiver.clock import Clock
 from receiver.clock_trust import FIRST_POSSIBLE_NS, LAST_POSSIBLE_NS
 from receiver.links.intake import LinkStatus
+from receiver.store.activity_queries import hours_listened
 from receiver.store.database import Store
-from receiver.store.queries import DetectionFilter, Reader, iso_utc
+from receiver.store.queries import DetectionFilter, Reader
+from receiver.utc_text import iso_utc
 
 S = 10**9
 MS = 10**6
@@ -460,7 +462,7 @@ class Listening:
 def hours(machine: Machine, **wanted: int) -> dict[str, int]:
     """Return the frames of each hour."""
     with Reader(machine.store.path) as reader:
-        found = list(reader.activity(DetectionFilter(**wanted)))  # type: ignore[arg-type]
+        found = list(hours_listened(reader, DetectionFilter(**wanted)))  # type: ignore[arg-type]
     return {hour["hour"][:13]: hour["frames"] for hour in found}
 
 
@@ -505,7 +507,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS)
 def test_whatever_the_clock_did_a_good_or_corrected_row_is_right(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, float, float]]

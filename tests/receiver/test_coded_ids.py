@@ -20,10 +20,11 @@ from receiver.activity import Activity
 from receiver.clock import Clock
 from receiver.coded_ids.listener import CodedIdListener, PulsesKept
 from receiver.daemon import Daemon
-from receiver.daemon import _known_tags as known_tags
+from receiver.intakes.messages import MessageIntake
+from receiver.intakes.stream import StreamIntake
 from receiver.limits import CODED_ID_SLICE_S, PULSES_WAITING_TO_BE_SEARCHED
 from receiver.links.intake import LinkStatus
-from receiver.pipeline import MessageIntake, Pipeline, StreamIntake
+from receiver.pipeline import Pipeline
 from receiver.run_index import index_runs
 from receiver.settings import (
     MqttLink,
@@ -34,6 +35,7 @@ from receiver.settings import (
     StoreSettings,
     TagsSettings,
 )
+from receiver.store.activity_queries import hours_listened
 from receiver.store.database import Store
 from receiver.store.queries import DetectionFilter, Reader
 from receiver.store.writer import Writer
@@ -81,7 +83,7 @@ class Station:
         self.pipeline.pulse_listener = self.listener
         self.status = LinkStatus("vah")
         link = SerialLink(name="vah", device="/dev/none", decoder="sensorgnome")
-        self.intake: StreamIntake = self.pipeline.stream_intake(link, self.status)
+        self.intake = StreamIntake(self.pipeline, link, self.status)
 
     def at(self, mono_ns: int) -> None:
         """Let it be so late, by the clock that nobody sets; ticks come once a second."""
@@ -118,7 +120,7 @@ class Station:
     def hour(self) -> dict[str, Any]:
         """Return the activity of antenna 3."""
         with Reader(self.path) as reader:
-            hours = {hour["antenna"]: hour for hour in reader.activity(DetectionFilter())}
+            hours = {hour["antenna"]: hour for hour in hours_listened(reader, DetectionFilter())}
         found: dict[str, Any] = hours["3"]
         return found
 
@@ -461,9 +463,8 @@ async def test_more_antennas_than_there_can_be_are_kept_but_not_searched(
 
 def station_link(station: Station) -> MessageIntake:
     topic = MqttTopic(topic="frames", decoder="station-link", antenna="north")
-    return station.pipeline.message_intake(
-        MqttLink(name="field", broker="mqtt://localhost", topics=(topic,)), LinkStatus("field")
-    )
+    link = MqttLink(name="field", broker="mqtt://localhost", topics=(topic,))
+    return MessageIntake(station.pipeline, link, LinkStatus("field"))
 
 
 async def test_pulses_of_the_station_link_become_detections(tmp_path: Path) -> None:
@@ -561,20 +562,11 @@ async def test_a_daemon_hears_a_tag_through_a_pseudo_terminal(
     assert await running_daemon == 0
     with Reader(tmp_path / "marsh.db") as reader:
         found = list(reader.detections(DetectionFilter(min_confidence="likely")))
-        (hour,) = [each for each in reader.activity(DetectionFilter()) if each["antenna"] == "3"]
+        (hour,) = [
+            each for each in hours_listened(reader, DetectionFilter()) if each["antenna"] == "3"
+        ]
     assert [(row["tag_id"], row["run"]) for row in found] == [("Marsh#1", found[0]["run"])] * 4
     assert (hour["pulses"], hour["detections"]) == (16, 4)
-
-
-def test_known_tags_come_from_the_settings_and_their_file(tmp_path: Path) -> None:
-    path = tmp_path / "known.txt"
-    path.write_text("# deployed in May\n344c2a55\n78664C33  # the old one\n\nMarsh#1\n")
-    told = TagsSettings(known=("0000aa00",), known_file=str(path))
-    assert known_tags(told) == {"0000AA00", "344C2A55", "78664C33", "Marsh#1"}
-    with structlog.testing.capture_logs() as logs:
-        missing = TagsSettings(known=("0000aa00",), known_file=str(tmp_path / "none.txt"))
-        assert known_tags(missing) == {"0000AA00"}
-    assert logs[0]["log_level"] == "warning"
 
 
 def test_a_list_can_change_while_the_station_runs_and_known_tags_wait() -> None:

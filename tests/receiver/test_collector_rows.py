@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from store_traffic import AT_NS, SOURCE, numbers
 
@@ -131,7 +131,6 @@ def test_beside_rows_and_detections_share_a_batch(tmp_path: Path) -> None:
 
 
 @given(body=st.binary(max_size=300))
-@settings(deadline=None)  # The first one loads zstd.
 def test_bytes_that_are_no_batch_are_refused_with_a_reason(body: bytes) -> None:
     for prefix in (b"", b"\x1f\x8b\x08\x00", b"\x28\xb5\x2f\xfd", b'{"station_id":"a"}\n'):
         with pytest.raises(BatchError):

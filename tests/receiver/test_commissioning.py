@@ -14,8 +14,10 @@ from small_disks import small_disk
 
 from receiver import config
 from receiver.commissioning.machine import LONGEST_ANSWER, Commissioning
+from receiver.commissioning.progress import Progress
 from receiver.commissioning.state import CommissioningError, Moment, StepState
 from receiver.health.snapshot import (
+    AntennaSnapshot,
     ClockSnapshot,
     LinkSnapshot,
     SinkSnapshot,
@@ -314,6 +316,92 @@ def test_antennas_of_subscriptions_are_named_too(tmp_path: Path) -> None:
     assert visit.settings().links[0].topics[0].antenna == "mast"  # type: ignore[union-attr]
 
 
+SEVERAL = """[station]
+id = "a"
+[[links]]
+kind = "serial"
+name = "ch1"
+device = "/dev/ttyACM0"
+decoder = "station-link"
+antenna = "north"  # the first
+antennas = { 1 = "south", 2 = "up" }
+[[links]]
+kind = "mqtt"
+name = "field"
+broker = "mqtt://localhost"
+topics = [{ topic = "a", decoder = "chirpstack", antennas = { eui-1 = "mast" } }]
+"""
+
+
+def test_each_radio_of_a_link_and_of_a_subscription_has_an_antenna_of_its_own(
+    tmp_path: Path,
+) -> None:
+    visit = Visited(tmp_path, SEVERAL)
+    keys = ["ch1", "ch1/1", "ch1/2", "field#0/eui-1"]
+    questions = [question.name for question in visit.at("antennas").questions]
+    assert questions[::3] == [f"antenna:{key}" for key in keys]
+    answers = {f"antenna:{key}": name for key, name in zip(keys, "abcd", strict=True)}
+    step = visit.answer("antennas", answers | {"bearing:ch1/1": "180", "kind:ch1/1": "yagi"})
+    assert step.found == (
+        "ch1: a all around; ch1/1: b yagi to 180°; ch1/2: c all around; field#0/eui-1: d all around"
+    )
+    text = visit.path.read_text(encoding="utf-8")
+    assert 'antenna = "a"  # the first\nantennas = { 1 = "b", 2 = "c" }' in text
+    assert 'antennas = { eui-1 = "d" } }]' in text
+    visit.step("test-tag", tag=TAG, packets=1)
+    visit.moment = Moment(
+        snapshot=snapshot(), heard=tuple(heard(n, name) for n, name in enumerate("abd", 1))
+    )
+    step = visit.at("test-tag")
+    assert (step.progress, step.do) == ("waiting", "hold the tag near c")
+    visit.moment = Moment(snapshot=snapshot(), heard=(heard(4, "c"),))
+    assert visit.at("test-tag").progress == "ok"
+    rows = [row for row in visit.machine.report_text(visit.moment).splitlines() if "packets" in row]
+    assert [row[0] for row in rows[-4:]] == list("abcd")
+    assert "b, bearing 180°, kind yagi, packets of the test tag 1" in rows[-3].replace("  ", ", ")
+    visit.answer("antennas", {"antenna:ch1/2": "", "antenna:field#0/eui-1": ""})
+    text = visit.path.read_text(encoding="utf-8")
+    assert text.count("antennas = {") == 1, "the last label takes its table away"
+
+
+def test_radios_of_a_link_that_are_heard_without_a_label_want_one(tmp_path: Path) -> None:
+    link = SEVERAL.partition("antenna =")[0]
+    visit = Visited(tmp_path, link)
+    assert visit.at("antennas").found == "ch1: no name yet"
+    radios = tuple(AntennaSnapshot(link="ch1", antenna=each) for each in ("0", "2", "10", None))
+    visit.moment = Moment(snapshot=snapshot(antennas=radios))
+    step = visit.at("antennas")
+    assert (step.progress, step.found) == (
+        "waiting",
+        "ch1: no name yet; ch1/2: no name yet; ch1/10: no name yet",
+    )
+    visit.step("test-tag", tag=TAG, packets=1)
+    assert visit.at("test-tag").do == "hold the tag near 0, 2, 10"
+    names = {"antenna:ch1": "north", "antenna:ch1/2": "south", "antenna:ch1/10": "up"}
+    step = visit.answer("antennas", names)
+    assert step.progress == "ok"
+    (told,) = visit.settings().links
+    assert isinstance(told, SerialLink)
+    assert (told.antenna, told.antennas) == ("north", {"2": "south", "10": "up"})
+    keys = [question.name for question in visit.at("antennas").questions]
+    assert keys[::3] == ["antenna:ch1", "antenna:ch1/2", "antenna:ch1/10"]
+    assert visit.at("test-tag").do == "hold the tag near north, south, up"
+
+
+def test_of_several_subscriptions_it_is_not_told_whose_radio_was_heard(tmp_path: Path) -> None:
+    topics = 'topics = [{ topic = "a", decoder = "station-link", antenna = "mast" }'
+    other = ', { topic = "b", decoder = "station-link" }]'
+    link = f'[[links]]\nkind = "mqtt"\nname = "field"\nbroker = "mqtt://localhost"\n{topics}'
+    heard_on = Moment(snapshot=snapshot(antennas=(AntennaSnapshot(link="field", antenna="1"),)))
+    for more, found in (
+        ("]", "field#0: mast; field#0/1: no name yet"),
+        (other, "field#0: mast; field#1: no name yet"),
+    ):
+        visit = Visited(tmp_path, f'[station]\nid = "a"\n{link}{more}\n')
+        visit.moment = heard_on
+        assert visit.at("antennas").found == found
+
+
 def with_two_antennas(visit: Visited) -> None:
     other = msgspec.structs.replace(RADIO, device="/dev/ttyACM1", by_path=())
     visit.devices.append(other)
@@ -343,6 +431,22 @@ def test_the_test_tag_must_be_heard_on_every_antenna(visit: Visited) -> None:
     assert "north: 2 packets, best -63 dBm; south: 1 packets, best -65 dBm" in step.found
     visit.moment = Moment(snapshot=snapshot(), heard=(heard(9, "south"),))
     assert visit.at("test-tag").progress == "ok"
+
+
+def test_an_antenna_without_dbm_is_told_by_what_it_hears_over_its_noise() -> None:
+    progress = Progress(NOON)
+    progress.test_with(TAG, 2)
+    levels: tuple[dict[str, object], ...] = (
+        {"rssi_dbm": None, "snr_db": 12.0},
+        {"rssi_dbm": None, "snr_db": 18.4},
+        {},
+    )
+    for number, told in enumerate(levels, 1):
+        progress.look(Moment(heard=(heard(number, "roof", **told),)))
+        assert (
+            progress.heard["roof"].best
+            == ("12 dB over noise", "18 dB over noise", "-63 dBm")[number - 1]
+        )
 
 
 def test_another_daemon_numbers_its_packets_anew(visit: Visited) -> None:

@@ -74,15 +74,15 @@ longitude = 4.25
 "antenna:ch2" = "south"
 "kind:ch2" = "omni"
 [radios]
-wait = 20
+wait = 60
 [test-tag]
 tag = "{TAG}"
 packets = 1
-wait = 20
+wait = 60
 [clock]
 skip = "no network in the cellar"
 [store]
-wait = 10
+wait = 60
 [visit]
 technician = "A. Person"
 remarks = "ladder is loose"
@@ -150,6 +150,14 @@ def test_wrong_answers_are_told(tmp_path: Path, answers: str, said: str, status:
     done = run_stopover("commission", "--answers", path, folder=tmp_path)
     assert done.returncode == status
     assert said in done.stderr
+
+
+def test_a_wrong_configuration_is_wrong_use(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text('[station]\nidd = "fen"\n', encoding="utf-8")
+    done = run_stopover("commission", "-c", path, folder=tmp_path)
+    assert done.returncode == 2
+    assert f"{path}:2: station.idd" in done.stderr
 
 
 def test_without_a_terminal_it_tells_how_each_step_is_and_changes_nothing(tmp_path: Path) -> None:
@@ -241,7 +249,7 @@ async def test_somebody_is_led_through_it_in_a_terminal(
     await answer("Who is here", "A. Person")
     await answer("come next", "bring a spanner")
     await until(lambda: talk.reads("report: "))
-    assert await asyncio.to_thread(talk.running.wait, 10) == 0
+    assert await asyncio.to_thread(talk.running.wait, 60) == 0
     settings = config.load(mast.path)
     assert [beacon.tag for beacon in settings.beacons] == [TAG]
     assert settings.station.latitude == 52.5
@@ -256,5 +264,5 @@ async def test_ctrl_c_ends_it_and_leaves_what_was_answered(
         talk.says(line)
     await until(lambda: talk.reads("antenna on ch1") or talk.reads("empty adds none"))
     talk.running.send_signal(signal.SIGINT)
-    assert await asyncio.to_thread(talk.running.wait, 10) == 1
+    assert await asyncio.to_thread(talk.running.wait, 60) == 1
     assert config.load(mast.path).station.latitude == 1

@@ -112,6 +112,7 @@ def test_the_links_of_the_example_are_good_once_they_are_uncommented() -> None:
             [":5:", "codecs[1].protocol", "remove one"],
         ),
         ("x = [", ["not TOML"]),
+        (f"x = {'[' * 5000}", ["not TOML"]),
     ],
 )
 def test_a_wrong_key_is_named_with_file_and_what_would_be_right(
@@ -121,6 +122,12 @@ def test_a_wrong_key_is_named_with_file_and_what_would_be_right(
     assert said.startswith(str(HERE))
     for word in words:
         assert word in said
+
+
+def test_a_byte_order_mark_of_an_editor_is_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "stopover.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + b'[station]\r\nid = "marsh"\r\n')
+    assert config.load(path).station.id == "marsh"
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:

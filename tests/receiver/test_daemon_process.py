@@ -30,8 +30,8 @@ from protocols.ctt.packet import id_from_number
 MakeStation: TypeAlias = Callable[..., StationProcess]
 PlugIn: TypeAlias = Callable[[], PseudoRadio]
 
-READ_WITHIN_S = 0.1
-"""From a line in the port to the daemon's read: microseconds, unless the machine is busy."""
+READ_WITHIN_S = 0.4
+"""From a line in the port to the daemon's read: microseconds, and this on a busy machine."""
 
 IN_FLIGHT = 20
 """Messages that mosquitto hands over before it waits for an acknowledgement."""
@@ -134,7 +134,7 @@ async def test_a_killed_station_has_all_that_was_older_than_its_commit_interval(
         await station.start_and_hear()
         began = time.monotonic()
         async with under_way(*(each() for each in talk)):
-            await asyncio.sleep(dice.uniform(0.05, 2.5))
+            await asyncio.sleep(dice.uniform(0.3, 3.0))
             killed_at = time.monotonic()
             station.kill()
         safe_before = killed_at - commit_interval_s - READ_WITHIN_S

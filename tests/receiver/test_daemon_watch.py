@@ -12,9 +12,20 @@ from structlog.testing import capture_logs
 
 from protocols.records import GpsFix
 from receiver.clock import Clock
-from receiver.daemon import Daemon, _told_if_it_fails
+from receiver.daemon import Daemon
+from receiver.intakes.stream import StreamIntake
 from receiver.limits import POSITION_STATED_EVERY_S
-from receiver.settings import ClockSettings, Settings, StationSettings, StoreSettings
+from receiver.links.intake import LinkStatus
+from receiver.settings import (
+    ClockSettings,
+    SerialLink,
+    Settings,
+    StationSettings,
+    StoreSettings,
+    TagsSettings,
+)
+from receiver.store.queries import DetectionFilter, Reader
+from receiver.supervision.own_watches import OwnWatches
 
 if TYPE_CHECKING:
     from receiver.arrivals import ClockQuality
@@ -142,10 +153,28 @@ async def test_a_clock_that_disagrees_with_gps_is_told_once_and_once_when_it_agr
     ]
 
 
+async def test_runs_of_tags_on_the_stations_list_are_judged_by_it(tmp_path: Path) -> None:
+    listed = tmp_path / "known.txt"
+    listed.write_text("78664c33\n")
+    settings = Settings(
+        store=StoreSettings(path=str(tmp_path / "marsh.db")),
+        clock=ClockSettings(gpsd="", chrony="never"),
+        tags=TagsSettings(known_file=str(listed)),
+    )
+    station = Daemon(settings)
+    running = asyncio.create_task(station.run())
+    intake = StreamIntake(station.pipeline, SerialLink("ch1", "/dev/none"), LinkStatus("ch1"))
+    intake.received(b"78664C3304,-75\r\n")
+    station.stop()
+    await running
+    with Reader(tmp_path / "marsh.db") as reader:
+        (detection,) = reader.detections(DetectionFilter())
+    assert detection["confidence_reason"] == "on-the-list"
+
+
 async def test_a_fault_in_a_watch_of_the_daemon_is_told_and_the_watch_begins_again(
-    monkeypatch: pytest.MonkeyPatch, until: Until
+    until: Until,
 ) -> None:
-    monkeypatch.setattr("receiver.daemon._SUMMARY_INTERVAL_S", 0)
     runs = 0
 
     async def watch() -> None:
@@ -155,8 +184,9 @@ async def test_a_fault_in_a_watch_of_the_daemon_is_told_and_the_watch_begins_aga
             raise ZeroDivisionError
         await asyncio.Event().wait()
 
+    watches = OwnWatches(again_after_s=0)
     with capture_logs() as told:
-        task = asyncio.create_task(_told_if_it_fails(watch))
+        watches.start([watch])
         await until(lambda: runs == 2)
-    task.cancel()
+    await watches.stop()
     assert [line["event"] for line in told] == ["failed by a fault in the program"]

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from receiver.daemon import Daemon
 from receiver.decode_watch import DecodeWatch, DecodingChange, LinkTotals
+from receiver.intakes.stream import StreamIntake
 from receiver.links.intake import LinkStatus
 from receiver.settings import SerialLink, Settings, StoreSettings
 
@@ -74,14 +75,14 @@ def test_the_station_tells_it_in_the_log_and_in_its_status(tmp_path: Path) -> No
     async def story() -> tuple[list[str], str]:
         daemon = Daemon(Settings(store=StoreSettings(path=str(tmp_path / "a.db"))))
         radio = SerialLink(name="ch1", device="/dev/none")
-        intake = daemon.pipeline.stream_intake(radio, LinkStatus("ch1"))
+        intake = StreamIntake(daemon.pipeline, radio, LinkStatus("ch1"))
         with capture_logs() as log:
             for line in (b"78664C3304,-75\r\n", b"?78664C3304-75\r\n", b"?78664C3304-75\r\n"):
                 intake.received(60 * line)
-                daemon._look_at_decoding()
+                await daemon.look(0)
             alarm = daemon.status_line()
             intake.received(60 * b"78664C3304,-75\r\n")
-            daemon._look_at_decoding()
+            await daemon.look(0)
         assert "ALARM" not in daemon.status_line()
         told = [f"{line['event']}: {line['link']}" for line in log if line["event"][:4] == "link"]
         return told, alarm

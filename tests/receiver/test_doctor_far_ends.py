@@ -124,10 +124,15 @@ class WebServer:
 
     def __init__(self) -> None:
         self.status = 405
+        self.name = "nginx"
         self.came: list[tuple[str, str, str | None, str | None]] = []
         outer = self
 
         class Answers(http.server.BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+
             def do_OPTIONS(self) -> None:
                 headers = self.headers
                 outer.came.append(
@@ -135,6 +140,9 @@ class WebServer:
                 )
                 self.send_response(outer.status)
                 self.end_headers()
+
+            def version_string(self) -> str:
+                return outer.name
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
@@ -212,3 +220,34 @@ def test_folders_of_sinks_must_be_there_and_be_writable(patient: Patient, tmp_pa
     patient.identity = NOBODY
     (finding,) = patient.found(network.folders)
     assert "nobody may not write" in finding.found
+
+
+def test_the_server_that_takes_alarms_must_be_there_and_learns_nothing(
+    patient: Patient, web_server: WebServer
+) -> None:
+    assert patient.is_well(network.webhook)
+    patient.text += f'[alarms]\nwebhook = "{web_server.url}/hooks/t0ken"\n'
+    (finding,) = patient.found(network.webhook, also_good=True)
+    assert (finding.check, finding.severity) == ("webhook", "ok")
+    assert web_server.came == [("OPTIONS", "/", None, None)]
+    patient.text = patient.text.replace(web_server.url, f"http://127.0.0.1:{free_port()}")
+    (finding,) = patient.found(network.webhook)
+    assert (finding.severity, "refused" in finding.found) == ("fault", True)
+    assert "t0ken" not in finding.found
+
+
+def test_the_page_must_be_served_by_the_station_itself(
+    patient: Patient, web_server: WebServer
+) -> None:
+    port = web_server.url.rpartition(":")[2]
+    patient.text += f"[page]\nport = {port}\n"
+    assert patient.is_well(network.page), "nobody serves it while no daemon runs"
+    patient.hears()
+    (finding,) = patient.found(network.page)
+    assert (finding.check, finding.severity) == ("page", "warning")
+    assert "another program answers" in finding.found
+    web_server.name = "stopover"
+    assert patient.is_well(network.page)
+    patient.text = patient.text.replace(port, str(free_port()))
+    (finding,) = patient.found(network.page)
+    assert "refused" in finding.found

@@ -56,6 +56,15 @@ def test_a_gpsd_that_is_configured_must_run(patient: Patient) -> None:
     assert patient.is_well(clock.gpsd)
 
 
+def test_a_gps_receiver_without_a_fix_is_noted(patient: Patient) -> None:
+    patient.text += '[clock]\ngpsd = "localhost:2947"\n'
+    patient.runs("gpsd")
+    patient.hears(clock={"time": "2026-05-12T12:00:00Z", "quality": "ntp", "gps": "no gps fix"})
+    assert patient.names(clock.gpsd) == [("gps-fix", "note")]
+    patient.hears(clock={"time": "2026-05-12T12:00:00Z", "quality": "gps", "gps": "gps fix"})
+    assert patient.is_well(clock.gpsd)
+
+
 def test_a_computer_without_a_battery_for_its_clock_is_noted(patient: Patient) -> None:
     assert patient.is_well(clock.real_time_clock)
     shutil.rmtree(patient.root / "sys/class/rtc/rtc0")
@@ -153,6 +162,20 @@ def test_a_card_that_says_it_is_worn_is_told(
     (card / "device/life_time").write_text(f"{life}\n")
     expected = [] if severity is None else [("disk-wear", severity)]
     assert patient.names(disk.disk_wear) == expected
+
+
+@pytest.mark.parametrize(("kilobytes", "is_well"), [(6 * 10**9, True), (7 * 10**9, False)])
+def test_a_card_is_judged_by_what_its_file_system_has_ever_taken(
+    patient: Patient, kilobytes: int, *, is_well: bool
+) -> None:
+    card = _card_of(patient, patient.folder)
+    (card / "size").write_text("62500000\n")  # 32 GB
+    patient.write("/sys/fs/ext4/mmcblk0p2/lifetime_write_kbytes", f"{kilobytes}\n")
+    (finding,) = patient.found(disk.disk_wear, also_good=True)
+    assert finding.check == "written-so-far"
+    assert f"{kilobytes * 1024 / 1e9:.0f} GB written" in finding.found
+    assert f"{77 if is_well else 90} % of what such a card bears" in finding.found
+    assert patient.is_well(disk.disk_wear) is is_well
 
 
 def test_a_reserve_that_is_not_kept_is_told(patient: Patient) -> None:

@@ -1,6 +1,7 @@
 """The doctor looks at ports and configuration: each fault is made, and told with what to do."""
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,12 @@ def radio(patient: Patient, plug_in: PlugIn) -> PseudoRadio:
     return radio
 
 
+def test_each_fault_of_a_configuration_is_a_finding_of_its_own(patient: Patient) -> None:
+    patient.text = '[station]\nidd = "marsh"\nfoo = 1\n'
+    found = [each.found for each in patient.found(configuration.configuration)]
+    assert [each.split(": ")[1] for each in found] == ["station.idd", "station.foo"]
+
+
 def test_a_configuration_that_cannot_be_used_is_a_fault(patient: Patient) -> None:
     patient.text = "[store]\ncommit_intervall = 2\n"
     (finding,) = patient.found(configuration.configuration)
@@ -62,6 +69,19 @@ def test_a_bare_port_name_is_told(patient: Patient) -> None:
 def test_a_good_configuration_is_good(patient: Patient, radio: PseudoRadio) -> None:
     assert radio.device in patient.text
     assert patient.is_well(configuration.configuration)
+
+
+def test_antennas_without_a_label_are_noted(patient: Patient) -> None:
+    patient.text += serial_link("ch1", "/dev/ttyACM0")
+    (finding,) = patient.found(configuration.antennas)
+    assert (finding.check, finding.severity) == ("antenna-label", "note")
+    assert "rows call it ch1" in finding.found
+    patient.hears(antennas=[{"link": "ch1", "antenna": "0"}, {"link": "ch1", "antenna": "2"}])
+    first, second = patient.found(configuration.antennas)
+    assert (first.subject, second.subject) == ("radio ch1", "radio ch1/2")
+    assert 'antennas = { 2 = "…" }' in second.do
+    patient.text += 'antenna = "north"\nantennas = { 2 = "south" }\n'
+    assert patient.is_well(configuration.antennas)
 
 
 def test_files_that_the_daemon_cannot_read_are_faults(patient: Patient, tmp_path: Path) -> None:
@@ -147,6 +167,24 @@ def test_a_port_that_the_daemon_may_not_open_is_a_fault(
     group = os.stat(radio.device).st_gid  # noqa: PTH116  Same.
     patient.identity = Identity("stopover", 65534, frozenset({group}))
     assert patient.is_well(ports.port_permission)
+
+
+def test_a_socket_that_nobody_serves_or_that_is_closed_to_us_is_a_fault(patient: Patient) -> None:
+    with tempfile.TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as served:
+        Path(name).chmod(0o755)
+        path = Path(name) / "ch1.sock"
+        patient.text += (
+            f'[[links]]\nkind = "socket"\nname = "ch1"\npath = "{path}"\ndecoder = "ctt-driver"\n'
+        )
+        (finding,) = patient.found(ports.sockets)
+        assert (finding.check, finding.severity, finding.subject) == ("socket", "fault", "link ch1")
+        assert "is not there" in finding.found
+        served.bind(str(path))
+        path.chmod(0o660)
+        assert patient.is_well(ports.sockets)
+        patient.identity = NOBODY
+        (finding,) = patient.found(ports.sockets)
+        assert "nobody may not open" in finding.found
 
 
 def test_a_program_that_has_a_port_open_is_named(patient: Patient, radio: PseudoRadio) -> None:

@@ -11,6 +11,7 @@ from brokers import free_port
 from doctors_patient import Patient
 
 from receiver.doctor import software_radios
+from receiver.health.snapshot import LinkSnapshot
 
 GREETING = b"RTL0\x00\x00\x00\x05\x00\x00\x00\x1d"
 
@@ -80,6 +81,21 @@ def test_a_stick_that_the_daemon_listens_to_is_left_alone(patient: Patient) -> N
     with_stick(patient, free_port())
     patient.hears()
     assert patient.is_well(software_radios.software_radios)
+
+
+def test_samples_that_were_given_up_or_never_came_are_told_with_what_helps(
+    patient: Patient,
+) -> None:
+    with_stick(patient, free_port())
+    lost = {"grid_thinned_s": 90, "samples_dropped": 500_000, "samples_lost": 125_000}
+    stick = LinkSnapshot(name="stick", kind="software-radio", state="hearing", rejects=lost)
+    patient.hears(links=(stick,))
+    slow, lossy = patient.found(software_radios.software_radios)
+    assert {slow.severity, lossy.severity} == {"warning"}
+    assert "for 90 s and dropped 2.0 s" in slow.found
+    assert "width_hz" in slow.do
+    assert "0.5 s of samples were lost" in lossy.found
+    assert "USB cable" in lossy.do
 
 
 def test_samples_need_numpy(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,17 @@
 """The doctor looks at the store, at what is heard, and at the lists of tags."""
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from doctors_patient import Patient
+from doctors_patient import NOBODY, Patient
 
 from protocols.records import Detection, Pulse, Record, Unknown
 from receiver.arrivals import ActivityRow, Arrival, ClockQuality, Source, Stamp
-from receiver.doctor import clock, disk, hearing, store, tags
+from receiver.doctor import clock, disk, hearing, store, store_files, tags
 from receiver.health.snapshot import SinkSnapshot, StoreSnapshot
 from receiver.store.database import Store
 from receiver.store.lock import hold
@@ -121,6 +122,22 @@ def test_a_store_of_another_station_is_a_fault(patient: StoredPatient) -> None:
     patient.text = patient.text.replace("marsh", "fen")
     (finding,) = patient.found(store.store)
     assert "belongs to station marsh, not to fen" in finding.found
+
+
+def test_a_store_that_somebody_else_has_written_is_a_fault(patient: StoredPatient) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        path = Path(name) / "stopover.db"
+        patient.text += f'[store]\npath = "{path}"\n'
+        Store.open(path, station_id="marsh").close()
+        assert patient.is_well(store_files.store_permission)
+        path.chmod(0o644)
+        patient.identity = NOBODY
+        (finding,) = patient.found(store_files.store_permission)
+        assert (finding.check, finding.severity) == ("store-permission", "fault")
+        assert f"chown nobody: {path}" in finding.do
+        path.chmod(0o666)
+        assert patient.is_well(store_files.store_permission)
 
 
 def test_stores_that_were_set_aside_are_told(patient: StoredPatient) -> None:

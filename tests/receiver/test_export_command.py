@@ -25,7 +25,8 @@ from receiver.exports.metadata import load
 from receiver.exports.request import Request
 from receiver.exports.staging import Staging
 from receiver.store.database import Store
-from receiver.store.queries import DETECTION_KEYS, DetectionFilter, Reader
+from receiver.store.detection_rows import DETECTION_KEYS
+from receiver.store.queries import DetectionFilter, Reader
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +157,7 @@ def test_a_killed_export_leaves_no_file_under_its_name(how: signal.Signals, tmp_
         for _ in _until(lambda: any(path.stat().st_size for path in out.rglob("*.csv"))):
             assert process.poll() is None
         process.send_signal(how)
-        process.wait(20)
+        process.wait(60)
         assert process.returncode
     assert not (out / "detections.csv").exists()
     if how == signal.SIGTERM:
@@ -169,7 +170,7 @@ def test_a_killed_export_leaves_no_file_under_its_name(how: signal.Signals, tmp_
 
 def _until(is_true: object) -> Iterator[None]:
     assert callable(is_true)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not is_true():
         assert time.monotonic() < end
         yield

@@ -303,7 +303,7 @@ async def test_a_real_gpsd_tells_where_the_station_is_and_vouches_for_its_clock(
         address, clock, watch._take_fix, backoff=Backoff(first_s=0.05, longest_s=0.1)
     )
     running = asyncio.create_task(client.run())
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not kept:
         assert time.monotonic() < deadline
         receiver.report()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 from conftest import StartStation, Until
 from pseudo_terminals import PseudoRadio
 from station_process import beep
@@ -14,10 +15,13 @@ from protocols.ctt.packet import build_packet, id_from_number
 from protocols.framing import cobs_encode
 from protocols.station_link.bodies import Packet
 from protocols.station_link.frames import build_frame
+from receiver.health import watch
 from receiver.health.snapshot import StationSnapshot
 from receiver.settings import MqttLink, MqttTopic, SerialLink, TagsSettings
 from receiver.sink_settings import FolderSink
+from receiver.store.activity_queries import hours_listened
 from receiver.store.queries import DetectionFilter, Reader
+from receiver.store.status_queries import radios
 from receiver.watch_settings import AlarmSettings, AntennaSettings
 
 
@@ -155,9 +159,9 @@ async def test_the_computers_readings_are_rows_that_disturb_nothing_else(
             "SELECT kind, link, antenna, body, raw FROM readable_events WHERE decoder = 'host/1'"
         ).fetchall()
         assert [tuple(row[:3]) for row in rows] == [("StationHealth", "station", None)] * 3
-        assert list(reader.activity(DetectionFilter())) == []
+        assert list(hours_listened(reader, DetectionFilter())) == []
         assert list(reader.detections(DetectionFilter())) == []
-        assert reader.radios() == []
+        assert radios(reader) == []
     measured = msgspec.json.decode(rows[0]["body"])["measurements"]
     assert measured["temperature_c"] == 51.2
     assert measured["waiting_stick"] >= 0
@@ -196,8 +200,7 @@ async def test_a_new_configuration_changes_alarms_antennas_and_names(
         tags=TagsSettings(names_file=str(names)),
         alarms=AlarmSettings(clock_minutes=2),
     )
-    station.daemon._load = lambda: new
-    await station.daemon._read_again()
+    await station.daemon.change(new)
     machine.quality = "unsynchronised"
     await station.passes(3 * MINUTE_S)
     assert ("clock-lost", "") in station.alarms
@@ -220,3 +223,14 @@ async def test_a_receiver_whose_radios_name_themselves_is_no_antenna_of_its_own(
     await until(lambda: station.daemon.pipeline.heard.detections == 1)
     (antenna,) = station.daemon.health.snapshot().antennas
     assert (antenna.antenna, antenna.detections) == ("1", 1)
+
+
+async def test_freed_memory_is_given_back_at_the_start_and_every_ten_minutes(
+    tmp_path: Path, start_station: StartStation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back: list[bool] = []
+    monkeypatch.setattr(watch, "give_back", lambda: given_back.append(True))
+    station = await start_station(settings_of(tmp_path))
+    assert len(given_back) == 1
+    await station.passes(25 * MINUTE_S)
+    assert len(given_back) == 3

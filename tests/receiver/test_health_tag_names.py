@@ -82,6 +82,21 @@ def test_too_many_names_are_refused(tmp_path: Path) -> None:
         read_names(path)
 
 
+def test_a_list_of_known_tags_has_comments_and_ids_in_either_case(tmp_path: Path) -> None:
+    path = tmp_path / "known.txt"
+    path.write_text("# deployed in May\n344c2a55\n78664C33  # the old one\n\nMarsh#1\n")
+    names = TagNames(TagsSettings(known=("0000aa00",), known_file=str(path)))
+    assert names.known == {"0000AA00", "344C2A55", "78664C33", "Marsh#1"}
+
+
+def test_without_their_file_the_known_tags_of_the_settings_are_known(tmp_path: Path) -> None:
+    missing = TagsSettings(known=("0000aa00",), known_file=str(tmp_path / "none.txt"))
+    with capture_logs() as log:
+        names = TagNames(missing)
+    assert names.known == {"0000AA00"}
+    assert [line["event"] for line in log] == ["known tags cannot be read"]
+
+
 def test_known_tags_are_those_of_the_settings_and_of_the_file(tmp_path: Path) -> None:
     listed = tmp_path / "known.txt"
     listed.write_text("bbbbbbbb  # two\n")

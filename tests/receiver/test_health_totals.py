@@ -85,8 +85,10 @@ def test_the_last_noise_that_a_radio_told_is_kept_over_the_hour() -> None:
     activity = Activity(0)
     activity.add(link())
     totals = Totals()
-    activity.links[0].of(None).noise_dbm = -101.5
+    antenna = activity.links[0].of(None)
+    antenna.noise_dbm, antenna.noise_dbfs, antenna.gain_db = -101.5, -20.25, 36.4
     totals.look(activity.links)
     activity.rows(HOUR_NS)
     totals.look(activity.links)
-    assert totals.of("ch1").antenna(None).noise_dbm == -101.5
+    total = totals.of("ch1").antenna(None)
+    assert (total.noise_dbm, total.noise_dbfs, total.gain_db) == (-101.5, -20.25, 36.4)

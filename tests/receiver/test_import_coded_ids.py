@@ -314,9 +314,7 @@ def test_a_skipped_row_of_the_list_is_told(tmp_path: Path, tags: Path) -> None:
     assert "line 3: g1 is 'x'" in result.stderr
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.sets(st.integers(1, 39), max_size=2), order=st.randoms(use_true_random=False))
 def test_however_a_recording_is_cut_and_ordered_its_bursts_are_the_same(
     tmp_path: Path, tags: Path, cuts: set[int], order: random.Random

@@ -1,6 +1,7 @@
 """Recorded files into a store: once, again, longer, cut, damaged, interrupted."""
 
 import contextlib
+import fcntl
 import gzip
 import os
 import random
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from receiver.cli.importing import import_command
@@ -217,11 +218,25 @@ def test_a_cut_gzip_keeps_what_could_be_read_and_says_where(store: Store, tmp_pa
     assert raw_lines(store) == lines
 
 
-def test_a_gzip_with_a_wrong_byte_keeps_what_comes_before(store: Store, tmp_path: Path) -> None:
-    packed = bytearray(gzip.compress(text(tag_lines(3000)), compresslevel=1))
-    packed[len(packed) // 2] ^= 0xFF
+@pytest.mark.parametrize(("wrong_at", "least"), [(1500, 10), (-2000, 300), (-6, 700), (-2, 700)])
+def test_a_gzip_with_a_wrong_byte_keeps_what_comes_before(
+    store: Store, tmp_path: Path, wrong_at: int, least: int
+) -> None:
+    chance = random.Random(7)
+    lines = [tag_line(number, -chance.randrange(50, 110)) for number in range(700)]
+    packed = bytearray(gzip.compress(text(lines)))
+    packed[wrong_at] ^= 0xFF
     (report,) = import_(store, write(tmp_path / f"{SENSORGNOME}.gz", bytes(packed)))
-    assert any("damaged" in message or "incomplete" in message for message in report.damage)
+    assert any("damaged" in message for message in report.damage)
+    assert raw_lines(store)[:least] == lines[:least]
+
+
+def test_a_byte_order_mark_costs_no_line(store: Store, tmp_path: Path) -> None:
+    marked = write(tmp_path / SENSORGNOME, b"\xef\xbb\xbf" + text(tag_lines(3)))
+    (report,) = import_(store, marked)
+    assert raw_lines(store) == tag_lines(3)
+    assert not report.outcome.unknown
+    assert import_(store, marked)[0].is_known
 
 
 def test_gzip_is_known_by_its_bytes_and_may_have_several_members(
@@ -391,6 +406,8 @@ def test_a_file_without_a_header_is_read_by_its_shape_and_says_so(
         ("CTT-V30300000001-raw-data.csv", b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1" * 99, "JPEG"),
         ("beep_0.csv", bytes(range(1, 256)) * 9, "not a text file"),
         ("x.csv", b"PK\x03\x04....", "ZIP"),
+        ("x.csv", "time,id,rssi\n".encode("utf-16"), "UTF-16"),
+        (SENSORGNOME, bytes(4096), "NUL bytes up to the end"),
         (SENSORGNOME, b"hello\nworld\n", "as is every other line of 2"),
     ],
 )
@@ -400,6 +417,36 @@ def test_what_is_no_recording_is_named_with_the_place(
     (report,) = import_(store, write(tmp_path / name, content))
     assert told in report.damage[0]
     assert report.damage[0].startswith(("byte", "line"))
+
+
+@pytest.mark.parametrize("mark", ["-ctt (1).txt", "-ctt.txt (12).gz", "-ctt.txt(3).gz"])
+def test_a_copy_that_a_browser_numbered_is_the_same_file(
+    store: Store, tmp_path: Path, mark: str
+) -> None:
+    name = SENSORGNOME.replace("Z-ctt", "P-ctt")
+    copy = write(tmp_path / name.replace("-ctt.txt", mark), text(tag_lines(3)))
+    import_(store, copy)
+    qualities = store.connection.execute("SELECT DISTINCT time_quality FROM readable_detections")
+    assert qualities.fetchall() == [("unsynchronised",)]
+    (report,) = import_(store, write(tmp_path / name, text(tag_lines(3))))
+    assert report.is_known
+
+
+def test_a_name_that_is_no_text_is_a_name_all_the_same(store: Store, tmp_path: Path) -> None:
+    path = write(Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xf6we.txt")), text(tag_lines(3)))
+    import_(store, path)
+    import_(store, path)
+    names = store.connection.execute("SELECT link FROM readable_detections").fetchall()
+    assert names == [("M\\xf6we",)] * 3
+
+
+def test_a_nodes_own_time_keeps_its_milliseconds(store: Store, tmp_path: Path) -> None:
+    row = b"2019-08-17T03:09:27.458Z,3,6161527F,-96,377\r\n"
+    import_(
+        store, write(tmp_path / "CTT-867459049219777-data.csv", RAW_HEADER[:-12] + b"\r\n" + row)
+    )
+    (told,) = store.connection.execute("SELECT recorded_at_ns FROM detections").fetchone()
+    assert told == 1_566_011_367_458_000_000
 
 
 def test_files_that_cannot_be_opened_are_told(store: Store, tmp_path: Path) -> None:
@@ -437,6 +484,22 @@ def test_the_command_goes_on_after_damage_and_fails_at_the_end(tmp_path: Path) -
     with Store.open(db, create=False) as store:
         assert len(raw_lines(store)) == 7
         assert store.station_id == "V30300000001"
+
+
+def test_imports_into_one_store_follow_each_other(tmp_path: Path) -> None:
+    path = write(tmp_path / SENSORGNOME, text(tag_lines(3)))
+    db = tmp_path / "new.db"
+    with db.open("wb") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        command = [sys.executable, "-m", "receiver.cli.main", "import", str(path), "--db", str(db)]
+        with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) as second:
+            assert second.stderr is not None
+            assert second.stderr.readline() == f"{db}: waiting for another import\n"
+            assert db.stat().st_size == 0
+            fcntl.flock(first, fcntl.LOCK_UN)
+            assert second.wait(60) == 0
+    with Store.open(db, create=False) as store:
+        assert raw_lines(store) == tag_lines(3)
 
 
 def imported_bytes(db: Path) -> int:
@@ -486,6 +549,10 @@ def test_a_killed_import_is_completed_by_the_next(tmp_path: Path) -> None:
         assert raw_lines(store) == lines
 
 
+SESSION = (
+    b'{"stopover_recording":1,"link":"ch1","device":"x","decoder":"ctt","baud_rate":115200,'
+    b'"boot":"b","t_ns":1000,"utc_ns":1788000000000000000,"clock":"ntp"}'
+)
 _CONTENT = st.one_of(
     st.binary(max_size=300),
     st.lists(
@@ -498,6 +565,10 @@ _CONTENT = st.one_of(
                     b"2021-10-26 18:29:52,1,52345578,-91,,1",
                     b"2022-02-08T14:24:35Z,1E4C3433EB,-98",
                     b"\0" * 9,
+                    b"\xef\xbb\xbf",
+                    SESSION,
+                    b'{"t_ns":2000,"hex":"3738363634433333303441382c2d37350d0a"}',
+                    b'{"t_ns":3000,"interrupted":"Input/output error"}',
                     b"G,undefined,undefined,undefined,undefined",
                 ]
             ),
@@ -508,17 +579,20 @@ _CONTENT = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(
     name=st.sampled_from([SENSORGNOME, "CTT-V3033D413FBC-raw-data.csv", "beep_0.csv", "x.txt"]),
     content=_CONTENT,
-    packing=st.sampled_from(["plain", "gzip", "cut gzip"]),
+    packing=st.sampled_from(["plain", "gzip", "cut gzip", "wrong gzip"]),
+    begin=st.sampled_from([b"", SESSION + b"\n"]),
 )
 def test_no_bytes_in_a_file_make_the_import_raise_and_none_come_twice(
-    name: str, content: bytes, packing: str
+    name: str, content: bytes, packing: str, begin: bytes
 ) -> None:
-    packed = content if packing == "plain" else gzip.compress(content)
+    packed = begin + content if packing == "plain" else gzip.compress(begin + content)
     packed = packed[:-6] if packing == "cut gzip" else packed
+    if packing == "wrong gzip":
+        packed = packed[:-9] + bytes((packed[-9] ^ 0xFF,)) + packed[-8:]
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder, "377A13", name), packed)
         with Store.open(Path(folder, "store.db"), station_id="test") as store:

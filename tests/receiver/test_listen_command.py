@@ -104,7 +104,7 @@ class Listener:
 
     async def ended(self) -> int:
         """Wait for its end."""
-        return await asyncio.to_thread(self._run.wait, 10)
+        return await asyncio.to_thread(self._run.wait, 60)
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
@@ -142,8 +142,11 @@ class Field:
         )
 
     async def start(self) -> None:
-        """Start the daemon and hear both links open."""
+        """Start the daemon, hear both links open, and see its store."""
         await self.station.start_and_hear()
+        async with asyncio.timeout(20):
+            while not self.station.has_store():  # noqa: ASYNC110  It tells nobody.
+                await asyncio.sleep(0.005)
 
     async def restart(self) -> None:
         """Stop the daemon as systemd does, and start it again."""
@@ -244,6 +247,32 @@ async def test_filters_choose_tag_antenna_integrity_and_listed_tags(
     await until(lambda: tags(chosen["antenna"]) == [good_south])
     await until(lambda: tags(chosen["known"]) == [good_north])
     await until(lambda: sorted(tags(chosen["integrity"])) == sorted([good_north, good_south]))
+
+
+async def test_a_filter_that_names_what_is_not_there_says_what_is_and_waits(
+    field: Field, listen: Listen, until: Until
+) -> None:
+    wrong = listen("--antenna", "nort", "--link", "ch3", "--tag", tag(21))
+    walk = listen("--walk-test", tag(21))
+    never = f"{tag(21)} was never heard by this station"
+    for hint in (
+        "no antenna nort here so far. There are: north, south. Did you mean north?",
+        "no link ch3 here so far. There are: ch1, ch2.",
+        never,
+    ):
+        await until(functools.partial(shows, wrong, hint))
+    await until(lambda: never in walk.said() and "waiting for" in walk.said())
+    field.north.say(beep(21, -47))
+    await until(lambda: "-47" in walk.said())
+    await until(lambda: tag(21) in field.station.heard("ch1"))
+    other = listen("--link", "ch2")
+    await until(lambda: "integrity" in other.said())
+    field.south.say(beep(22, -48))
+    await until(lambda: "-48" in other.said())
+    assert "-47" not in other.said()
+    right = listen("--antenna", "north", "--link", "ch1", "--tag", tag(21))
+    await until(lambda: "-47" in right.said())
+    assert not [line for line in right.said().splitlines() if line.startswith("-- ")]
 
 
 async def test_it_survives_the_restart_of_the_station_and_says_so(

@@ -76,7 +76,7 @@ def ttn(*gateways: dict[str, Any], **changes: Any) -> bytes:  # noqa: ANN401
 @pytest.fixture
 async def servers(live: LiveStation, broker: Broker, until: Until) -> LiveStation:
     layout = PayloadCodec([PayloadField(name="temperature_c", type="i16le", scale=0.01)])
-    live.pipeline._payloads = [
+    live.pipeline.payloads = [
         DeclaredPayload(protocol="lorawan", profile="rhinos", f_port=2, codec=layout)
     ]
     topics = (

@@ -50,7 +50,7 @@ FULL = StationSnapshot(
     ),
     antennas=(
         AntennaSnapshot(link="ch1", antenna="north", detections=5, noise_dbm=-101.5, tags=3),
-        AntennaSnapshot(link="ch2", antenna=None),
+        AntennaSnapshot(link="ch2", antenna=None, noise_dbfs=-19.3, gain_db=36.4),
     ),
     clock=ClockSnapshot(time="2026-05-01T00:01:30Z", quality="gps", steps=1),
     store=StoreSnapshot(
@@ -111,6 +111,8 @@ def test_every_metric_has_its_value() -> None:
     read = samples(metrics.text(FULL))
     assert read["stopover_detections_total"] == {("north", "ch1"): 5, ("", "ch2"): 0}
     assert read["stopover_antenna_noise_dbm"] == {("north", "ch1"): -101.5}
+    assert read["stopover_antenna_noise_dbfs"] == {("", "ch2"): -19.3}
+    assert read["stopover_antenna_gain_db"] == {("", "ch2"): 36.4}
     assert read["stopover_frames_total"] == {("ch1",): 7, ("ch2",): 0}
     assert read["stopover_frames_unknown_total"] == {("ch1",): 1, ("ch2",): 0}
     assert read["stopover_rejects_total"] == {("ch1", "crc"): 1, ("ch1", "skipped_bytes"): 40}

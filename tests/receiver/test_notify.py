@@ -166,7 +166,7 @@ async def test_a_stuck_writer_stops_the_watchdog_and_its_return_starts_it_again(
 
     def hanging_insert(store: Store, by_table: dict[str, list[tuple[object, ...]]]) -> None:
         hangs.set()
-        assert goes_on.wait(10)
+        assert goes_on.wait(60)
         insert(store, by_table)
 
     monkeypatch.setattr(Store, "insert", hanging_insert)

@@ -13,15 +13,18 @@ from protocols.framing import cobs_encode
 from protocols.records import Detection, RadioInfo
 from protocols.station_link.bodies import Modulation, Packet
 from protocols.station_link.frames import build_frame
-from receiver import pipeline as pipeline_module
+from receiver import waiting_rows
 from receiver.activity import Activity, LinkActivity
 from receiver.arrivals import Arrival, Source, Stamp
 from receiver.clock import Clock
+from receiver.intakes.messages import MessageIntake
+from receiver.intakes.stream import StreamIntake
 from receiver.limits import ANTENNAS_TOLD, LIVE_PLACES
 from receiver.links.intake import LinkStatus
 from receiver.live import LiveRing
 from receiver.pipeline import Pipeline
 from receiver.settings import MqttLink, MqttTopic, SerialLink
+from receiver.store.activity_queries import hours_listened
 from receiver.store.queries import DetectionFilter, Reader
 from receiver.store.writer import Batch, Writer
 
@@ -41,15 +44,15 @@ class Station:
         )
         self.status = LinkStatus("ch1")
 
-    def serial(self, antenna: str | None = "north") -> pipeline_module.StreamIntake:
+    def serial(self, antenna: str | None = "north") -> StreamIntake:
         """Return the intake of a serial link."""
         link = SerialLink(name="ch1", device="/dev/none", antenna=antenna)
-        return self.pipeline.stream_intake(link, self.status)
+        return StreamIntake(self.pipeline, link, self.status)
 
-    def mqtt(self, *topics: MqttTopic) -> pipeline_module.MessageIntake:
+    def mqtt(self, *topics: MqttTopic) -> MessageIntake:
         """Return the intake of an MQTT link."""
         link = MqttLink(name="field", broker="mqtt://localhost", topics=topics)
-        return self.pipeline.message_intake(link, self.status)
+        return MessageIntake(self.pipeline, link, self.status)
 
     async def end(self) -> dict[str, int]:
         """Drain and return what the store holds."""
@@ -61,7 +64,7 @@ class Station:
     def rejects(self) -> dict[str, int]:
         """Return the counters of drops that went to the store."""
         with Reader(self.path) as reader:
-            (hour,) = reader.activity(DetectionFilter())
+            (hour,) = hours_listened(reader, DetectionFilter())
         rejects: dict[str, int] = hour["rejects"]
         return rejects
 
@@ -187,7 +190,7 @@ async def test_the_first_matching_topic_names_the_antenna(station: Station) -> N
 async def test_without_a_disk_memory_is_bounded_and_the_drops_are_counted(
     station: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline_module, "MAX_WAITING_ROWS", 10)
+    monkeypatch.setattr(waiting_rows, "MAX_WAITING_ROWS", 10)
     intake = station.serial()
     intake.received(BEEP * 7)
     intake.received(BEEP * 7)  # finds room for three, and is dropped whole
@@ -203,7 +206,7 @@ async def test_silence_leaves_an_activity_row_too(station: Station) -> None:
     station.status.listening(now=True)
     await station.end()
     with Reader(station.path) as reader:
-        (hour,) = reader.activity(DetectionFilter())
+        (hour,) = hours_listened(reader, DetectionFilter())
     assert (hour["antenna"], hour["frames"], hour["detections"]) == ("north", 0, 0)
     assert hour["listening_s"] >= 0
 
@@ -220,11 +223,7 @@ def test_a_new_hour_begins_its_own_counts() -> None:
     assert [(row.hour_utc_s, row.detections) for row in (before, after)] == [(3_600, 3), (7_200, 1)]
 
 
-@settings(
-    max_examples=60,
-    deadline=None,  # Each example makes a store on a disk that others use too.
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chunks=st.lists(st.binary(max_size=200), max_size=20))
 def test_any_bytes_end_as_rows_or_counters(tmp_path: Path, chunks: list[bytes]) -> None:
     async def feed() -> None:
@@ -264,7 +263,7 @@ async def test_a_commit_begins_early_enough_to_be_on_the_disk_within_its_interva
     station.writer.start()
     heard_at = asyncio.get_running_loop().time()
     station.serial().received(BEEP)
-    assert 45 < station.pipeline._commit_at - heard_at < 55
+    assert 45 < station.pipeline._waiting.commit_at_s - heard_at < 55
     await station.end()
 
 
@@ -296,7 +295,7 @@ async def test_each_radio_of_a_link_is_stored_under_its_owners_label(station: St
         antenna="north",
         antennas={"1": "south"},
     )
-    intake = station.pipeline.stream_intake(link, station.status)
+    intake = StreamIntake(station.pipeline, link, station.status)
     for radio in (0, 1, 2):
         packet = Packet(
             radio=radio,
@@ -309,6 +308,6 @@ async def test_each_radio_of_a_link_is_stored_under_its_owners_label(station: St
     await station.end()
     with Reader(station.path) as reader:
         heard = [row["antenna"] for row in reader.detections(DetectionFilter())]
-        hours = {hour["antenna"] for hour in reader.activity(DetectionFilter())}
+        hours = {hour["antenna"] for hour in hours_listened(reader, DetectionFilter())}
     assert heard == ["north", "south", "2"]
     assert {"north", "south", "2"} <= hours

@@ -10,14 +10,16 @@ from protocols.ctt.extended import build_extended_packet, read_air_packet
 from protocols.declared_payloads import DeclaredPayload
 from protocols.payload_codec import PayloadCodec, PayloadField
 from protocols.records import Detection
-from receiver import radio_intake
+from receiver.intakes import radio as radio_intake
+from receiver.intakes.radio import RadioIntake
 from receiver.links.intake import LinkStatus
-from receiver.radio_intake import RadioIntake
 from receiver.radio_settings import SoftwareRadioLink
 from receiver.spectrum.occupancy import HourlyNoise, hourly_occupancy
 from receiver.spectrum.tuning import tunings
+from receiver.store.activity_queries import hours_listened
 from receiver.store.hourly_noise import hourly_noise
-from receiver.store.queries import DetectionFilter, Reader, iso_utc
+from receiver.store.queries import DetectionFilter, Reader
+from receiver.utc_text import iso_utc
 
 LINK = SoftwareRadioLink(name="stick", source="rtl_tcp://pi", antenna="north", full_scale_dbm=-5.0)
 
@@ -34,6 +36,8 @@ async def test_noise_and_occupancy_of_an_antenna_are_in_the_hour_and_in_the_evid
         monkeypatch.setattr(radio_intake, "RADIO_LEVEL_STORED_S", 0.0 if occupancy > 0.05 else 300)
         level = {"noise_dbfs": noise_dbfs, "noise_dbm": noise_dbfs - 80, "occupancy": occupancy}
         intake.level({**level, "gain_db": 36.4}, {"samples_lost": 1000})
+    antenna = live.activity.links[0].of("north")
+    assert (antenna.noise_dbfs, antenna.gain_db) == (-28.0, 36.4), "the last, for the screen"
     await live.end()
     rows = live.rows("SELECT body FROM events WHERE kind = 'StationHealth' ORDER BY id")
     told = [msgspec.json.decode(row["body"])["measurements"] for row in rows]
@@ -43,6 +47,7 @@ async def test_noise_and_occupancy_of_an_antenna_are_in_the_hour_and_in_the_evid
         "noise_dbm": -107.0,
         "occupancy": 0.05,
         "gain_db": 36.4,
+        "frequency_hz": 434_000_000,
     }, "later ones are means"
     assert live.rejects()["samples_lost"] == 3000
     with Reader(live.path) as reader:
@@ -51,7 +56,9 @@ async def test_noise_and_occupancy_of_an_antenna_are_in_the_hour_and_in_the_evid
             for row in hourly_noise(reader.connection, None, None)
         ]
         hours = list(
-            hourly_occupancy(reader.activity(DetectionFilter()), noise, list(tunings([LINK])), ())
+            hourly_occupancy(
+                hours_listened(reader, DetectionFilter()), noise, list(tunings([LINK])), ()
+            )
         )
     (hour,) = [each for each in hours if each["low_hz"] == 434_000_000]
     assert hour["noise_dbm"] == -107.0
@@ -75,7 +82,7 @@ async def test_a_packet_is_stamped_when_it_was_and_not_when_it_became_known(
 
 async def test_payloads_that_the_owner_declared_are_read(live: LiveStation) -> None:
     layout = PayloadCodec([PayloadField(name="temperature_c", type="i16le", scale=0.01)])
-    live.pipeline._payloads = [DeclaredPayload(protocol="ctt-434", format=5, codec=layout)]
+    live.pipeline.payloads = [DeclaredPayload(protocol="ctt-434", format=5, codec=layout)]
     body = build_extended_packet("78554C33", form=5, payload=bytes.fromhex("0CFE780C"))
     air = read_air_packet(body)
     assert air is not None

@@ -9,19 +9,30 @@ import pytest
 from click.testing import CliRunner
 
 from protocols import registry
-from protocols.ctt.extended import build_extended_packet
+from protocols.ctt.extended import build_extended_packet, read_air_packet
+from protocols.ctt.packet import build_packet
 from protocols.declared_payloads import DeclaredPayload
 from protocols.payload_codec import PayloadCodec, PayloadField
-from protocols.records import Detection, GpsFix, Ignored, Record, Unknown
+from protocols.records import (
+    Detection,
+    GpsFix,
+    Ignored,
+    Integrity,
+    Pulse,
+    Record,
+    Unknown,
+)
 from protocols.registry import register
 from protocols.station_link.bodies import Packet
 from protocols.station_link.decoder import StationLinkDecoder
 from protocols.station_link.frames import build_frame
 from receiver.arrivals import Arrival, Source, Stamp
 from receiver.cli.main import main
+from receiver.radio_settings import DECODER_VERSION
 from receiver.redecoding import Redecoding, Tally, Wanted
 from receiver.store.database import Store
 from receiver.store.queries import DetectionFilter, Reader
+from receiver.store.status_queries import unknown_frame_groups
 
 S = 10**9
 STAMP = Stamp(1_790_000_000 * S, "ntp", 77 * S, "boot-1")
@@ -114,7 +125,7 @@ def test_an_unknown_frame_becomes_a_detection_with_the_time_at_which_it_came(pat
     assert old["redecoded"] == []
     with Reader(path) as reader:
         assert reader.counts()["unknown_frames"] == 2  # Nothing is deleted for it.
-        assert [group["kept"] for group in reader.unknown_frames()] == [1]
+        assert [group["kept"] for group in unknown_frame_groups(reader)] == [1]
         row = reader.connection.execute("SELECT mono_ns, boot FROM readable_detections").fetchall()
     assert [tuple(each) for each in row] == [(77 * S, "boot-1")] * 2
 
@@ -238,3 +249,112 @@ def test_redecoded_goes_with_json_only(path: Path) -> None:
     result = CliRunner().invoke(main, ["detections", "--db", str(path), "--redecoded"])
     assert result.exit_code == 2
     assert "--format json" in result.output
+
+
+def software_radios(path: Path, *records: Record, decoder: str = "radio-ctt/0") -> None:
+    """Keep what a software radio of an earlier version heard."""
+    source = Source(link="stick", decoder=decoder, antenna="roof")
+    with Store.open(path, station_id="marsh") as store:
+        store.append([Arrival(record, source, STAMP) for record in records])
+
+
+def radio_packet(body: bytes, integrity: Integrity = "verified", **told: Any) -> Detection:  # noqa: ANN401  Each test names its own.
+    """Return a packet as samples told it, with a score and levels that its bytes do not have."""
+    air = read_air_packet(body)
+    assert air is not None
+    measurements = {"score": 0.61, "rssi_db": -31.5, "noise_db": -20.0}
+    fields: dict[str, Any] = {
+        "tag_id": body[:4].hex().upper(),
+        "id_legal": air.id_legal,
+        "measurements": measurements
+        | ({"format": air.format, "subformat": 0} if air.format else {}),
+        "payload": air.payload,
+        "raw": body,
+    }
+    return Detection(
+        protocol="ctt-434",
+        integrity=integrity,
+        rssi_dbm=-101.5,
+        snr_db=-1.5,
+        noise_dbm=-100.0,
+        frequency_offset_hz=812.0,
+        **{**fields, **told},
+    )
+
+
+def test_packets_of_a_software_radio_are_read_by_their_bytes_and_stay_what_samples_told(
+    path: Path,
+) -> None:
+    short = build_packet("78664C33")
+    extended = build_extended_packet("78554C33", form=5, payload=bytes(4))
+    software_radios(
+        path,
+        radio_packet(short),
+        radio_packet(short[:4], "unverified"),
+        radio_packet(short, "unverified"),
+        radio_packet(extended),
+    )
+    tally = redecode(path)
+    assert (tally.detections_read, tally.detections_differing, tally.without_decoder) == (4, 0, 0)
+    assert all(row["redecoded"] == [] for row in detections(path))
+
+
+def test_a_software_radios_row_that_its_bytes_contradict_gets_a_verdict(path: Path) -> None:
+    short = build_packet("78664C33")
+    software_radios(
+        path,
+        radio_packet(short[:4] + bytes([short[4] ^ 0xFF])),
+        radio_packet(short, id_legal=False),
+        radio_packet(short, tag_id="78664C34"),
+        radio_packet(short, raw=b"x"),
+    )
+    assert redecode(path).detections_differing == 4
+    said = [row["redecoded"][0] for row in detections(path)]
+    assert [each.get("fields", each.get("unknown")) for each in said] == [
+        {"integrity": "failed"},
+        {"id_legal": True},
+        {"tag_id": "78664C33"},
+        "length",
+    ]
+    assert {each["decoder"] for each in said} == {f"radio-ctt/{DECODER_VERSION}"}
+
+
+def test_payloads_of_a_software_radios_packets_are_read_by_layouts_of_today(path: Path) -> None:
+    body = build_extended_packet("78554C33", form=5, payload=bytes.fromhex("0CFE0000"))
+    software_radios(path, radio_packet(body), decoder=f"radio-ctt/{DECODER_VERSION}")
+    layout = PayloadCodec([PayloadField(name="temperature_c", type="i16le", scale=0.01)])
+    declared = [DeclaredPayload(protocol="ctt-434", format=5, codec=layout)]
+    assert redecode(path).of_today == 1
+    assert redecode(path, payloads=declared).detections_differing == 1
+    (row,) = detections(path)
+    assert row["redecoded"][0]["fields"] == {
+        "measurements": row["measurements"] | {"temperature_c": -5}
+    }
+
+
+def test_what_cannot_be_read_again_is_left_and_counted_by_why(
+    path: Path, stopover: Callable[..., str]
+) -> None:
+    software_radios(path, radio_packet(build_packet("78664C33"), raw=b""))
+    pulse = Pulse(frequency_offset_hz=1700.0, signal_db=-40.0)
+    software_radios(path, pulse, pulse, decoder="radio-pulse/1")
+    coded = Detection(protocol="coded-id", tag_id="Lotek#25", integrity="unverified")
+    software_radios(path, coded, decoder="coded-id/1")
+    tally = redecode(path)
+    assert (tally.without_raw, tally.pulses, tally.coded_ids) == (1, 2, 1)
+    assert (tally.without_decoder, tally.detections_read) == (0, 0)
+    assert redecode(path, link="other").pulses == 0
+    said = stopover("redecode", "--db", path, "--link", "stick")
+    for words in ("1 detections left: no raw", "1 detections of coded IDs left", "2 pulses left"):
+        assert words in said
+
+
+def test_packets_of_software_radios_can_be_chosen_and_no_unknown_frame_becomes_one(
+    path: Path, stopover: Callable[..., str]
+) -> None:
+    keep(path, b"noise", b"tag B@", decoder="ears/1")
+    software_radios(path, radio_packet(build_packet("78664C33")))
+    tally = redecode(path, decoder="radio-ctt")
+    assert (tally.detections_read, tally.frames_read, tally.rows_made) == (1, 0, 0)
+    said = stopover("redecode", "--db", path, "--decoder", "radio-ctt")
+    assert "0 unknown frames read" in said

@@ -25,6 +25,7 @@ from receiver.settings import (
     StationSettings,
     StoreSettings,
 )
+from receiver.store.activity_queries import hours_listened
 from receiver.store.queries import DetectionFilter, Reader
 from receiver.supervision.reload import taken_over
 
@@ -128,7 +129,7 @@ async def test_a_changed_link_is_opened_again_with_its_new_settings(
     await owner.stops()
     with Reader(Path(daemon.settings.store.path)) as reader:
         rows = list(reader.detections(DetectionFilter()))
-        hours = list(reader.activity(DetectionFilter()))
+        hours = list(hours_listened(reader, DetectionFilter()))
     assert [row["antenna"] for row in rows] == ["north", "south"]
     assert {hour["antenna"]: hour["detections"] for hour in hours} == {"north": 1, "south": 1}
 

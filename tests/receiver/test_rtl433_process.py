@@ -87,7 +87,7 @@ async def test_tags_on_the_air_are_detections_in_the_store(
     until: Until,
 ) -> None:
     layout = PayloadCodec([PayloadField(name="temperature_c", type="i16le", scale=0.01)])
-    live.pipeline._payloads = [DeclaredPayload(protocol="ctt-434", format=5, codec=layout)]
+    live.pipeline.payloads = [DeclaredPayload(protocol="ctt-434", format=5, codec=layout)]
     live.hear(
         MqttLink(
             name="stick",

@@ -184,6 +184,58 @@ def test_the_names_of_others_are_understood(tmp_path: Path) -> None:
     assert not is_sample_file(tmp_path / "notes.raw")
 
 
+def test_what_rtl_433_samples_unless_told_is_heard_as_far_as_it_reaches(tmp_path: Path) -> None:
+    path = tmp_path / "g001_433.92M_250k.cu8"
+    path.write_bytes(bytes(100))
+    about = sample_file(path, Told())
+    assert (about.link.channel_offset_hz, about.link.half_width_hz) == (80_000, 2_500)
+    assert "only 2500 Hz to either side" in about.note
+    assert sample_file(path, Told(rate_hz=1_000_000)).link.half_width_hz == 20_000
+    for told in (Told(channel_hz=434_010_000), Told(frequency_hz=434_000_000, rate_hz=100_000)):
+        with pytest.raises(SampleFileError, match="do not fit"):
+            sample_file(path, told)
+    with pytest.raises(SampleFileError, match="--rate-hz"):
+        sample_file(path, Told(rate_hz=10**12))
+
+
+@pytest.mark.parametrize("name", ["air_434M_250k.cs8", "air_434M_250k.wav", "air.sigmf-data"])
+def test_samples_in_a_form_that_is_not_read_are_foreign(tmp_path: Path, name: str) -> None:
+    named, folder = tmp_path / name, tmp_path / "folder"
+    folder.mkdir()
+    for path in (named, folder / name):
+        path.write_bytes(bytes(range(200)) * 10)
+    described = '{"global": {"core:datatype": "ci8", "core:sample_rate": 250000}}'
+    named.with_suffix(".sigmf-meta").write_text(described)
+    result = run_import(named, "--db", tmp_path / "s.db")
+    assert result.exit_code == 1
+    assert "convert them to" in result.output
+    assert run_import(folder, "--db", tmp_path / "s.db").exit_code == 0
+
+
+def test_a_recording_as_sigmf_names_it_is_read_as_its_description_says(tmp_path: Path) -> None:
+    path = tmp_path / "air.sigmf-data"
+    path.write_bytes(bytes(100))
+    described = {
+        "global": {"core:datatype": "ci16_le", "core:sample_rate": 1_024_000.0},
+        "captures": [{"core:frequency": 433_900_000}],
+    }
+    path.with_suffix(".sigmf-meta").write_bytes(msgspec.json.encode(described))
+    assert is_sample_file(path)
+    link = sample_file(path, Told()).link
+    assert (link.form, link.rate_hz, link.tuned_hz, link.channel_hz) == (
+        "cs16",
+        1_024_000,
+        433_900_000,
+        434_000_000,
+    )
+
+
+def test_a_moment_that_no_row_can_hold_is_none() -> None:
+    for moment in ("0001-01-01", "9999-12-31T23:59:59Z"):
+        with pytest.raises(ValueError, match="a row"):
+            moment_ns(moment)
+
+
 def test_a_description_beside_a_file_counts_before_its_name(tmp_path: Path) -> None:
     path = tmp_path / "air_434M_250k.cs16"
     path.write_bytes(bytes(100))
@@ -260,6 +312,30 @@ def test_pulses_of_a_recording_are_searched_for_the_tags_of_a_list(tmp_path: Pat
     assert [row["tag_id"] for row in rows] == ["marsh#7"] * 4
     run_import(path, "--db", store, *told)
     assert detections(store) == rows
+
+
+def test_tags_without_a_crc_are_told_where_they_are_known(tmp_path: Path) -> None:
+    """Known by the caller, and by the station that recorded; the list may come later."""
+    tape = IqTape(3)
+    for number, tag_id in enumerate(("78664C33", "6161527F")):
+        packet = build_packet(tag_id)[:4]
+        tape.put(Burst(0.1 + 0.1 * number, fsk_samples(packet), 12))
+    path, store, known = tmp_path / "air_434M_250k.cu8", tmp_path / "s.db", tmp_path / "known"
+    path.write_bytes(encoded(tape.take(0.5), "cu8"))
+    known.write_text("6161527f # a thrush\nproj#1\n")
+    assert "no rows added" in run_import(path, "--db", store).output
+    for _ in range(2):
+        assert run_import(path, "--db", store, "--known", known).exit_code == 0
+    assert [row["tag_id"] for row in detections(store)] == ["6161527F"]
+    assert detections(store)[0]["integrity"] == "unverified"
+    told = '{"global": {"stopover:known_tags": ["78664C33", 5]}}'
+    path.with_suffix(".sigmf-meta").write_text(told)
+    other = tmp_path / "other.db"
+    assert run_import(path, "--db", other, "--known", known).exit_code == 0
+    assert [row["tag_id"] for row in detections(other)] == ["78664C33", "6161527F"]
+    refused = run_import(path, "--db", other, "--known", tmp_path / "none")
+    assert refused.exit_code == 2
+    assert "list of known tags" in refused.output
 
 
 def test_a_file_without_noise_and_an_empty_one_are_no_trouble(tmp_path: Path) -> None:
@@ -351,11 +427,11 @@ def test_ctrl_c_ends_a_recording_well(tmp_path: Path) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (out.exists() and out.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.05)
     recording.send_signal(signal.SIGINT)
-    told = recording.communicate(timeout=20)[1].decode()
+    told = recording.communicate(timeout=60)[1].decode()
     is_over.set()
     writer.join()
     assert recording.returncode == 0, told

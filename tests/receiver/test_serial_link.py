@@ -129,7 +129,7 @@ async def test_what_a_radio_says_arrives_and_the_link_is_hearing(
 
 
 async def _until_received(link: Running, count: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(link.intake.received_bytes) < count:  # noqa: ASYNC110  Nobody announces it.
             await asyncio.sleep(0.001)
 
@@ -212,11 +212,12 @@ async def test_an_unplugged_port_is_closed_at_once(plug_in: PlugIn, run: Run, un
     radio = plug_in()
     link = run(radio.device)
     await until(lambda: link.status.opened)
-    assert radio.device in _open_files()
+    assert _open_files().count(radio.device) == 2
     with capture_logs():
         radio.unplug()
         await until(lambda: link.status.state is LinkState.FAILED)
-        await until(lambda: not [name for name in _open_files() if name.startswith(radio.device)])
+        # The radio's own one is kept, so that nobody else gets the number.
+        await until(lambda: _open_files().count(f"{radio.device} (deleted)") == 1)
 
 
 def _open_files() -> list[str]:
@@ -376,7 +377,7 @@ async def test_a_radio_that_takes_no_bytes_never_blocks_the_loop_and_is_reopened
     loop = asyncio.get_running_loop()
     longest, last = 0.0, loop.time()
     with capture_logs() as log:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not any(line["event"] == "link lost" for line in log):
                 await asyncio.sleep(0.001)
                 longest, last = max(longest, loop.time() - last), loop.time()
@@ -404,16 +405,14 @@ async def test_only_radios_that_understand_it_are_spoken_to() -> None:
         assert (conversation_for(link, LinkStatus("x")) is not None) is is_spoken_to
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(portions=st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=8))
 def test_any_bytes_arrive_unchanged(portions: list[bytes]) -> None:
     async def through_a_port() -> bytes:
         radio = PseudoRadio()
         link = Running(radio.device)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while not link.status.opened:  # noqa: ASYNC110  Nobody announces it.
                     await asyncio.sleep(0.001)
                 for portion in portions:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from aiohttp import web
 from brokers import Broker, free_port
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from store_traffic import numbers
 
@@ -239,7 +239,6 @@ async def test_a_file_has_its_name_only_once_it_is_on_the_disk(
     steps_s=st.lists(st.floats(0, 40_000), min_size=60, max_size=60),
     per_day=st.integers(1_000, 10_000),
 )
-@settings(deadline=None)
 def test_no_more_is_sent_in_a_day_than_may_be(
     costs: list[int], steps_s: list[float], per_day: int
 ) -> None:

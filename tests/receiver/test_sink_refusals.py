@@ -57,7 +57,7 @@ def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mended=st.booleans(),
 )
 @example(bad=frozenset((1, 2, 3, 4, 5, *range(11, 20), 21, 24, 29, 30)), batch_rows=1, mended=False)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_good_rows_arrive_and_bad_ones_are_set_aside_unless_nothing_is_taken(
     tmp_path_factory: pytest.TempPathFactory,
     made_store: Path,

@@ -30,7 +30,10 @@ from receiver.links import software_radio as software_radio_module
 from receiver.links.backoff import Backoff
 from receiver.links.intake import LinkState
 from receiver.radio_settings import SoftwareRadioLink
+from receiver.store.activity_queries import hours_listened
 from receiver.store.queries import DetectionFilter, Reader
+from receiver.web.local_client import LocalStation
+from receiver.web.unix_address import socket_beside
 from simulator.iq import IqTape, coded_bursts, encoded
 from simulator.rtl_tcp_server import rtl_tcp_server
 
@@ -73,9 +76,10 @@ def found_in(rows: list[dict[str, Any]], sent: list[Sent]) -> list[Sent]:
 
 
 async def test_what_is_on_the_air_is_in_the_store_of_a_running_station(
-    busy_air: Air, tmp_path: Path
+    busy_air: Air, tmp_path: Path, until: Until
 ) -> None:
     player = Player(busy_air.blocks)
+    audible = [each for each in busy_air.sent if each.is_alone and each.snr_db >= -2]
     async with rtl_tcp_server(player, bytes_per_s=BYTES_PER_S) as (stick, port):
         station = StationProcess(
             tmp_path,
@@ -84,6 +88,7 @@ async def test_what_is_on_the_air_is_in_the_store_of_a_running_station(
         )
         try:
             await station.start_and_hear()
+            opened_s = time.monotonic()
             assert station.pid is not None
             (worker,) = workers(station.pid)
             assert has_numpy(worker)
@@ -91,6 +96,9 @@ async def test_what_is_on_the_air_is_in_the_store_of_a_running_station(
             # systemd tells every process of a service to stop; only the daemon says when.
             os.kill(worker, signal.SIGTERM)
             await asyncio.sleep(SECONDS)
+            # On a busy machine it is some seconds behind.
+            await until(lambda: len(found_in(station.detections(), audible)) >= 0.99 * len(audible))
+            open_s = time.monotonic() - opened_s
             station.send(signal.SIGTERM)
             assert await station.ended() == 0
         finally:
@@ -98,7 +106,6 @@ async def test_what_is_on_the_air_is_in_the_store_of_a_running_station(
         commands = {each.number: each.argument for each in stick.commands}
     rows = station.detections()
     verified = [row for row in rows if row["integrity"] == "verified"]
-    audible = [each for each in busy_air.sent if each.is_alone and each.snr_db >= -2]
     assert len(audible) > 60
     assert sum(each.snr_db < 4 for each in audible) >= 10, "no radio that slices hears these"
     assert len(found_in(verified, audible)) >= 0.99 * len(audible)
@@ -111,13 +118,15 @@ async def test_what_is_on_the_air_is_in_the_store_of_a_running_station(
     assert (commands[SET_AGC], commands[SET_GAIN]) == (0, 364)
     # Levels in dBm: 36.4 dB of gain, and noise of 0.15 (of full scale).
     with Reader(station.store) as reader:
-        (hour, *_) = reader.activity(
+        (hour, *_) = hours_listened(
+            reader,
             DetectionFilter(),
         )
     assert hour["noise_dbm"] == pytest.approx(-10 - 36.4 - 16.5, abs=0.6)
     assert hour["detections"] == len(rows)
-    assert SECONDS - 1 < hour["listening_s"] < SECONDS + 2
-    assert max(map(abs, late_ms(rows, busy_air, player))) < 25
+    assert SECONDS - 1 < hour["listening_s"] < open_s + 2
+    # The stick and the clock's anchor share this machine's processor with all the other tests.
+    assert max(map(abs, late_ms(rows, busy_air, player))) < 60
 
 
 def section(port: int) -> str:
@@ -145,6 +154,32 @@ async def test_a_worker_ends_with_its_daemon_however_that_ends(
         finally:
             station.kill()
         await until(lambda: not Path(f"/proc/{worker}").exists())
+
+
+async def test_a_changed_frequency_and_gain_reach_the_stick_without_a_restart_and_are_told(
+    short_air: Air, until: Until, tmp_path: Path
+) -> None:
+    async with rtl_tcp_server(Player(short_air.blocks), bytes_per_s=BYTES_PER_S) as (stick, port):
+        station = StationProcess(tmp_path, [section(port)])
+        try:
+            await station.start_and_hear()
+            text = station.configuration.read_text(encoding="utf-8")
+            changed = "full_scale_dbm = -10.0\nfrequency_mhz = 434.01\ngain = 20"
+            station.configuration.write_text(text.replace("full_scale_dbm = -10.0", changed))
+            station.send(signal.SIGHUP)
+            await until(lambda: stick.commands[-1:] and (SET_GAIN, 197) in stick.commands)
+            tuned = [each.argument for each in stick.commands if each.number == SET_FREQUENCY]
+            assert (tuned[0], tuned[-1]) == (433_950_000, 433_960_000)
+            assert stick.clients == 2, "the first has left before the second came"
+            local = LocalStation(socket_beside(station.store))
+            await until(lambda: local.status().antennas[0].gain_db == 19.7)
+            (antenna,) = local.status().antennas
+            assert antenna.noise_dbfs is not None
+            assert antenna.noise_dbm == pytest.approx(antenna.noise_dbfs - 10 - 19.7, abs=0.1)
+            station.send(signal.SIGTERM)
+            assert await station.ended() == 0
+        finally:
+            station.kill()
 
 
 def late_ms(rows: list[dict[str, Any]], heard: Air, player: Player) -> list[float]:
@@ -189,6 +224,7 @@ async def test_a_station_that_stops_keeps_the_packets_that_its_worker_had(
     async with rtl_tcp_server(Player(blocks)) as (_, port):
         live.hear(stick_at(port))
         await until(lambda: live.statuses["stick"].opened)
+        await until(live.detections)  # From here on it is quick, however long its start took.
         await asyncio.sleep(0.3)
         await live.end()
     sent = [each for each in short_air.sent if each.ends_s < 1.15 and each.is_alone]
@@ -244,7 +280,7 @@ async def test_a_worker_that_hangs_is_killed_and_another_takes_its_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     impatient = functools.partial(
-        software_radio_module.SoftwareRadio, silent_after_s=2.0, level_s=0.25
+        software_radio_module.SoftwareRadio, silent_after_s=6.0, level_s=0.25
     )
     monkeypatch.setattr(software_radio_module, "SoftwareRadio", impatient)
     async with rtl_tcp_server(Player(short_air.blocks), bytes_per_s=BYTES_PER_S) as (stick, port):

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from protocols.records import Detection, Pulse
+from protocols.records import Detection, GpsFix, Pulse, StationHealth
 from receiver import config
 from receiver.arrivals import ActivityRow, Arrival, ClockSample, Source, Stamp
 from receiver.cli.main import main
@@ -389,6 +389,58 @@ def test_a_store_without_hours_of_listening_says_so(tmp_path: Path) -> None:
     Store.open(tmp_path / "marsh.db", station_id="marsh").close()
     result = stopover("spectrum", "--region", "CH", "--db", tmp_path / "marsh.db")
     assert "no hour of listening" in result.output
+
+
+def test_a_store_alone_tells_where_its_software_radios_listened_and_where_it_stood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stick = Source(link="stick", decoder="radio-ctt/1", antenna="roof")
+    place = GpsFix(latitude=ZURICH[0], longitude=ZURICH[1])
+
+    def stamp(hour: int) -> Stamp:
+        return Stamp((NOON_S + 3600 * hour + 60) * 10**9, "ntp", 5, "boot")
+
+    with Store.open(tmp_path / "sdr.db", station_id="marsh") as store:
+        store.append(
+            [
+                Arrival(place, Source(link="station", decoder="configuration/1"), stamp(0)),
+                *(
+                    Arrival(
+                        StationHealth(
+                            measurements={"frequency_hz": hz, "noise_dbfs": -20.0, "occupancy": 0.1}
+                        ),
+                        stick,
+                        stamp(hour),
+                    )
+                    for hour, hz in ((0, 434e6), (0, 434e6), (1, 434e6), (1, 869.5e6), (2, 869.5e6))
+                ),
+            ]
+        )
+        with store.transaction():
+            for hour in range(3):
+                store.put_activity(hour_of("stick", "roof", hour, detections=9, pulses=0))
+    result = stopover("spectrum", "--db", "sdr.db", "--format", "csv")
+    assert result.exit_code == 0, result.output
+    hours = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [(each["hour"][11:13], each["band"], each["noise_dbfs"]) for each in hours] == [
+        ("12", "434.000 MHz", "-20.0"),
+        ("13", "unknown", "-20.0"),
+        ("14", "869.500 MHz", "-20.0"),
+    ], "an hour in which it was tuned anew is of neither band"
+    assert "eu-433" in hours[0]["allocations"]
+    told = stopover("activity", "--db", "sdr.db", "--format", "json").stdout.splitlines()
+    for each in map(msgspec.json.decode, told):
+        assert (each["noise_dbfs"], each["occupied"]) == (-20.0, 0.1)
+    shown = stopover("spectrum", "--db", "sdr.db").output
+    assert "ch-wildlife-148" in shown
+    assert "told by the radio" in shown
+    (tmp_path / "stopover.toml").write_text(
+        '[[links]]\nkind = "software-radio"\nname = "stick"\nsource = "rtl_tcp://pi"\n'
+        'frequency_mhz = 150.1\nantenna = "roof"\n'
+    )
+    again = stopover("spectrum", "--db", "sdr.db", "--format", "csv").stdout
+    assert "150.100" not in again, "what it listened to then counts before what is configured now"
 
 
 def test_an_antenna_that_no_topic_names_counts_to_the_band_that_its_link_has_alone() -> None:

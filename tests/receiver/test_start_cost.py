@@ -25,3 +25,8 @@ def test_what_the_daemon_starts_without_can_be_had_later() -> None:
         pass
     assert importlib.import_module("rich") is sys.modules["rich"]
     assert "a_module_that_nobody_has" not in sys.modules
+
+
+def test_the_page_is_loaded_without_what_only_exports_need() -> None:
+    loads = "import sys, receiver.web.app; sys.exit('receiver.exports.formats' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", loads], check=False).returncode == 0

@@ -9,7 +9,7 @@ import subprocess
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import aiomqtt
 import pytest
@@ -25,17 +25,17 @@ from protocols.framing import CobsFramer, cobs_encode
 from protocols.station_link.bodies import Ack, Body, Command, Hello, Log, Packet, Reply, Time
 from protocols.station_link.frames import Frame, build_frame, parse_body, parse_frame
 from receiver.arrivals import Stamp
+from receiver.intakes.stream import StreamIntake
 from receiver.links import station_links
 from receiver.links.intake import LinkStatus
 from receiver.links.mqtt import MqttLink as MqttLinkRunning
 from receiver.links.serial import SerialLink, conversation_for, listener_of
 from receiver.settings import MqttLink, MqttTopic
 from receiver.settings import SerialLink as SerialSettings
+from receiver.store.activity_queries import hours_listened
 from receiver.store.database import Store
 from receiver.store.queries import DetectionFilter, Reader
-
-if TYPE_CHECKING:
-    from receiver.pipeline import StreamIntake
+from receiver.store.status_queries import radios
 
 KEPT_BY_THE_DEVICE = 64
 S = 10**9
@@ -145,7 +145,7 @@ async def test_the_daemon_hears_every_frame_of_the_example_firmware(
     assert max(others) - min(others) <= 1
     assert heard["packet"] - sum(others) in {0, 1}
     with Reader(station.store) as reader:
-        (hour,) = reader.activity(DetectionFilter())
+        (hour,) = hours_listened(reader, DetectionFilter())
         bodies = reader.connection.execute(
             "SELECT body FROM events WHERE kind = 'StationHealth' AND body LIKE '%dropped%'"
             " ORDER BY id"
@@ -178,7 +178,7 @@ async def test_a_command_is_answered_and_a_reboot_is_noticed(
     await live.end()
     assert "lost_frames" not in live.rejects()
     with Reader(live.path) as reader:
-        assert reader.radios() == [
+        assert radios(reader) == [
             {"link": "esp", "antenna": None, "name": "linux-device", "firmware": "1.2.3"}
         ]
     packets = [row["time"] for row in live.detections()]
@@ -234,9 +234,7 @@ class Wire:
         conversation = conversation_for(settings, self.status)
         assert conversation is not None
         self.conversation = conversation
-        self.intake: StreamIntake = live.pipeline.stream_intake(
-            settings, self.status, listener_of(conversation)
-        )
+        self.intake = StreamIntake(live.pipeline, settings, self.status, listener_of(conversation))
         self.firmware = Firmware()
         self.now = asyncio.get_running_loop().time
         conversation.opened(self.now())

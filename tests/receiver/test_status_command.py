@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from conftest import Until
@@ -19,6 +20,7 @@ from receiver.cli.main import main
 from receiver.cli.status_screen import screen, sparkline
 from receiver.health.snapshot import (
     AlarmSnapshot,
+    AntennaSnapshot,
     ClockSnapshot,
     HostSnapshot,
     LinkSnapshot,
@@ -163,6 +165,65 @@ def test_a_store_without_anything_is_shown(tmp_path: Path) -> None:
     assert "no reserve" in told
 
 
+def test_a_radio_without_dbm_tells_what_it_hears_over_its_noise(tmp_path: Path) -> None:
+    path = tmp_path / "sdr.db"
+    keep(path, msgspec.structs.replace(detection(), rssi_dbm=None, snr_db=18.4), antenna="roof")
+    assert "roof: 78664C33 18 dB over noise at 20" in status("--db", path)
+    assert json.loads(status("--db", path, "--json"))["last_heard"][0]["snr_db"] == 18.4
+
+
+def test_an_antenna_is_told_once_with_its_newest_row_however_many_files_it_is_of(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "imported.db"
+    of_files = [
+        Source(link="ch1", decoder="ctt/1", antenna="north", import_id=number) for number in (1, 2)
+    ]
+    now_ns = time.time_ns()
+    with Store.open(path, station_id="marsh") as store:
+        for source, ago_s in ((of_files[1], 10), (of_files[0], 1000)):  # The newer file came first.
+            stamp = Stamp(now_ns - ago_s * 10**9, "file")
+            store.append([Arrival(detection(f"{ago_s:08X}"), source, stamp)])
+        impossible = Stamp(now_ns + 10**18, "implausible")
+        strange = msgspec.structs.replace(of_files[0], import_id=3)
+        store.append([Arrival(detection("000007E4"), strange, impossible)])
+    (heard,) = json.loads(status("--db", path, "--json"))["last_heard"]
+    assert (heard["link"], heard["antenna"], heard["tag_id"]) == ("ch1", "north", "0000000A")
+
+
+def test_noise_is_told_in_the_unit_that_the_radio_knows(db: Path) -> None:
+    quiet = AntennaSnapshot(
+        link="a", antenna="north", detections_by_hour=(0,) * 24, listening_by_hour=(1.0,) * 24
+    )
+    antennas = tuple(
+        msgspec.structs.replace(quiet, link=f"stick{number}", **told)
+        for number, told in enumerate(
+            (
+                {"noise_dbm": -101.52},
+                {"noise_dbfs": -19.28, "gain_db": 36.4},
+                {"noise_dbm": -110.0, "noise_dbfs": -20.0, "gain_db": 30.0},
+            )
+        )
+    )
+    now = msgspec.structs.replace(NOW, antennas=antennas)
+    lines = list(screen(json.loads(status("--db", db, "--json")) | {"host": now.host}, now))
+    assert [line.strip() for line in lines if "noise -" in line] == [
+        "noise -101.5 dBm",
+        "noise -19.3 dB relative to full scale, gain 36.4 dB",
+        "noise -110.0 dBm, gain 30.0 dB",
+    ]
+
+
+NOW = StationSnapshot(
+    station="marsh",
+    version="0.1.0",
+    started="2026-05-12T11:00:00.000000Z",
+    uptime_s=90_000,
+    clock=ClockSnapshot(time="2026-05-12T12:00:00.000000Z", quality="gps"),
+    store=StoreSnapshot(
+        path="a.db", state="writing", store_uuid="u", bytes=1, free_bytes=10**9, disk_bytes=1
+    ),
+)
 HOSTILE = "\x1b]0;owned\x07\u202eevil\n"
 
 

@@ -98,7 +98,7 @@ async def test_a_damaged_store_is_set_aside_whole_and_rows_that_waited_go_into_a
     begun = time.monotonic()
     writer.start()
     assert await writer.stop(30) == 0
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 25
     assert (writer.stores_set_aside, stored(path)) == (1, list(NEW))
     aside = tmp_path / "a.db.damaged-20260101T000000Z"
     if aside.exists():  # SQLite moves what a sound log holds into the file when it closes it
@@ -202,12 +202,12 @@ def test_the_check_of_a_large_store_ends_when_its_time_is_over(tmp_path: Path) -
                 " INSERT INTO detections (source, utc_ns, clock, tag, integrity, raw)"
                 " SELECT 1, i, 2, 1, 0, randomblob(60) FROM n"
             )
-    begun = time.monotonic()
+    begun = time.thread_time()
     assert damage.check(path) is True
-    whole_s = time.monotonic() - begun
-    begun = time.monotonic()
+    whole_s = time.thread_time() - begun
+    begun = time.thread_time()
     assert damage.check(path, longest_s=0.01) is False
-    assert time.monotonic() - begun < whole_s
+    assert time.thread_time() - begun < whole_s
 
 
 async def test_a_store_of_a_newer_version_is_set_aside_too(tmp_path: Path) -> None:

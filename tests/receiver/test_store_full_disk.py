@@ -12,6 +12,7 @@ from store_traffic import is_sound, numbers, stored
 
 from receiver.activity import Activity
 from receiver.clock import Clock
+from receiver.intakes.stream import StreamIntake
 from receiver.limits import MAX_BATCH_ROWS
 from receiver.links.intake import LinkStatus
 from receiver.pipeline import Pipeline
@@ -71,11 +72,11 @@ async def test_reception_goes_on_in_bounded_memory_and_the_disk_is_used_again_on
     disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states = States(monkeypatch)
-    monkeypatch.setattr("receiver.pipeline.MAX_WAITING_ROWS", 12_000)
+    monkeypatch.setattr("receiver.waiting_rows.MAX_WAITING_ROWS", 12_000)
     path = disk.folder / "a.db"
     writer = a_writer(path)
     pipeline = Pipeline(Clock(), writer, Activity(0), commit_interval_s=0.05)
-    intake = pipeline.stream_intake(SerialLink("ch1", "/dev/null"), LinkStatus("ch1"))
+    intake = StreamIntake(pipeline, SerialLink("ch1", "/dev/null"), LinkStatus("ch1"))
     writer.start()
     told = asyncio.Event()
     writer.submit(Batch(on_durable=[told.set]))

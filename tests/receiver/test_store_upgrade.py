@@ -16,6 +16,7 @@ from store_traffic import is_sound, numbered
 
 from receiver.cli.main import main
 from receiver.store import schema
+from receiver.store.activity_queries import hours_listened
 from receiver.store.database import Store, connect
 from receiver.store.errors import StoreError
 from receiver.store.queries import DetectionFilter, Reader
@@ -58,7 +59,7 @@ def test_an_older_store_is_upgraded_with_its_rows_and_its_identity(
     with Reader(path) as reader:
         rows = list(reader.detections(DetectionFilter()))
         counts = reader.counts()
-        (hour,) = reader.activity(DetectionFilter())
+        (hour,) = hours_listened(reader, DetectionFilter())
     assert [(row["seq"], row["tag_id"], row["time_quality"]) for row in rows] == [
         (1, "78664C33", "corrected"),
         (3, "61337F34", "ntp"),

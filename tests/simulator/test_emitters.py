@@ -104,7 +104,7 @@ def detections(folder: Path, wanted: DetectionFilter | None = None) -> list[dict
 
 
 async def until(is_so: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not is_so():  # noqa: ASYNC110  The store announces nothing.
             await asyncio.sleep(0.05)
 
@@ -206,7 +206,7 @@ async def test_the_daemon_hears_everything_that_is_published(
     rows: list[TruthRow] = []
     async with running(tmp_path, [link]), mqtt_radios(broker.url) as radios:
         # Whoever subscribes later misses what came before: ask until somebody hears.
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not stored(tmp_path):
                 await broker.publish("stopover/marsh/lines/probe", b"61337F34,-70")
                 await asyncio.sleep(0.05)

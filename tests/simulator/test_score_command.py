@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -19,6 +20,7 @@ from protocols.sensorgnome import SensorGnomeReader
 from receiver.cli.importing import import_command
 from receiver.cli.score import score_command
 from receiver.cli.simulate import simulate_command
+from receiver.scoring.score import score
 from receiver.scoring.truth_rows import read_truth
 from simulator.scenario import scenario
 from simulator.truth import Receiver, Reception, Transmission
@@ -68,6 +70,37 @@ def test_ids_that_noise_made_are_false_and_counted(tmp_path: Path) -> None:
     assert isinstance(causes, dict)
     assert causes["noise"] > 100
     assert causes["wrong-id"] > 10
+
+
+def test_better_ears_than_the_radios_are_right_where_those_lost_a_tag(tmp_path: Path) -> None:
+    """A store of all that was on the air, whatever the radio made of it, and one row too many."""
+    truth, _ = recorded(tmp_path, "colony", "--duration", "60")
+    rows = [msgspec.json.decode(line) for line in truth.read_bytes().splitlines()]
+    sent = {row["number"]: row for row in rows if row["kind"] == "transmission"}
+    heard = [
+        (row["stamped_unix_s"], sent[row["transmission"]]["sender"], row["outcome"])
+        for row in rows
+        if row["kind"] == "reception"
+        and row["receiver"] == "r1"
+        and row["outcome"] != "off"
+        and sent[row["transmission"]]["what"] == "beep"
+        and sent[row["transmission"]]["sender_kind"] == "tag"
+    ]
+    heard.append(heard[len(heard) // 2])
+
+    def detection(unix_s: float, tag_id: str) -> dict[str, object]:
+        moment = datetime.fromtimestamp(unix_s, UTC).isoformat()
+        place = {"link": "r1", "antenna": "north", "relay_id": None}
+        return {**place, "tag_id": tag_id, "time": moment}
+
+    told = score(read_truth(truth), [detection(*each[:2]) for each in heard])
+    r1 = next(each for each in told.antennas if each.name == "islet r1")
+    assert (r1.efficiency, r1.kept, r1.losses) == (1.0, 1.0, {})
+    assert r1.heard_better > 50
+    assert r1.false_detections == 1
+    lost = next(each for each in heard if each[2] == "busy")
+    late = score(read_truth(truth), [detection(lost[0] + 1, lost[1])])
+    assert late.total.false_detections == 1
 
 
 def test_a_wrong_clock_is_no_time_error_of_the_software(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from simulator.truth import Reception
 from simulator.truth_file import read_truth
 from simulator.world import World
 
-WITHIN_S = 5.0
+WITHIN_S = 60.0
 
 
 class Host:
@@ -201,7 +201,7 @@ async def test_an_unplugged_radio_hangs_up_and_comes_back_under_its_lasting_name
     tmp_path: Path,
 ) -> None:
     alias = tmp_path / "radio"
-    vice = Vice(kind="unplugs", after_s=0.1, back_after_s=0.1)
+    vice = Vice(kind="unplugs", after_s=0.1, back_after_s=0.5)
     serial = SerialRadio(radio("G5", vice), alias=alias)
     first = Host(serial.device)
     await asyncio.wait_for(first.hung_up.wait(), WITHIN_S)

@@ -79,7 +79,7 @@ def test_a_neighbour_does_the_same_elsewhere_later_and_turned() -> None:
     assert (moved.departs_s, moved.bearing_deg) == (4200, 210)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     latitude=st.floats(-90, 90),
     longitude=st.floats(-180, 180),

@@ -255,7 +255,7 @@ def test_one_degree_of_latitude_is_111_kilometres() -> None:
     assert abs(distance_m(Position(0, 179.5), Position(0, -179.5)) - 111_195) < 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(min_value=0, max_value=2**63),
     bit_error_rate=st.floats(min_value=0, max_value=1),

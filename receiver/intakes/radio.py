@@ -29,6 +29,7 @@ class RadioIntake:
         self._source = Source(
             link=link.name, decoder=f"{link.decoder}/{DECODER_VERSION}", antenna=link.antenna
         )
+        self._frequency_hz = link.channel_hz
         self._codecs = PayloadCodecs.of(pipeline.payloads)
         self._level_stored_ns: int | None = None
         self._levels: list[Mapping[str, float]] = []
@@ -52,6 +53,8 @@ class RadioIntake:
         antenna = self._activity.of(self._source.antenna)
         antenna.rejects.update(counted)
         antenna.noise_dbm = measurements.get("noise_dbm", antenna.noise_dbm)
+        antenna.noise_dbfs = measurements.get("noise_dbfs", antenna.noise_dbfs)
+        antenna.gain_db = measurements.get("gain_db", antenna.gain_db)
         now = self._now()
         self._levels.append(measurements)
         stored_ns, now_ns = self._level_stored_ns, now.mono_ns or 0
@@ -61,8 +64,8 @@ class RadioIntake:
             self._levels.clear()
 
     def _mean_level(self) -> dict[str, float]:
-        """Return the newest of what was told, of noise and occupancy the means."""
-        told = dict(self._levels[-1])
+        """Return the newest of what was told, of noise and occupancy the means, and where."""
+        told = {"frequency_hz": float(self._frequency_hz), **self._levels[-1]}
         for name, digits in _MEANS.items():
             values = [level[name] for level in self._levels if name in level]
             if values:
