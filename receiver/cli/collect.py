@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from receiver.collector.settings import CollectorSettings
 
 
+def _broker_url(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    import msgspec
+
+    from receiver.setting_types import BrokerUrl
+
+    try:
+        return value and msgspec.convert(value, BrokerUrl)
+    except msgspec.ValidationError:
+        raise click.BadParameter(f"{value!r} must be like mqtt://HOST[:PORT]") from None
+
+
 @click.command("collect")
 @click.argument(
     "files",
@@ -28,7 +39,9 @@ if TYPE_CHECKING:
     help="The collector's configuration (TOML).",
 )
 @click.option("--database", metavar="URL", help="postgresql://USER@HOST/DB, or an SQLite file.")
-@click.option("--broker", metavar="URL", help="mqtt://HOST[:PORT] or mqtts://…")
+@click.option(
+    "--broker", metavar="URL", callback=_broker_url, help="mqtt://HOST[:PORT] or mqtts://…"
+)
 @click.option("--port", type=click.IntRange(1, 65_535), help="Take batches over HTTP here.")
 @click.option("--example", is_flag=True, help="Print a commented configuration and end.")
 @explained

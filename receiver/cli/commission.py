@@ -1,5 +1,6 @@
 """`stopover commission`: a station put into service, step by step, with a report at the end."""
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,14 +49,18 @@ def commission_command(config_path: Path | None, folder: Path, answers_path: Pat
     and noted in the store. The configuration is changed by it: its comments stay, and so does the
     old one, beside it. Where there is no terminal to ask in, it tells how each step is.
 
-    Exit status: 0 nothing waits any more, 1 something does.
+    Exit status: 0 nothing waits any more, 1 something does, 2 the configuration is wrong.
 
     Example:  sudo stopover commission -c /etc/stopover/stopover.toml --report visits/
     """
+    from receiver import config
     from receiver.cli.commissioned import Visit
     from receiver.commissioning.state import CommissioningError
 
-    visit = Visit(config_path or usual_configuration())
+    configuration = config_path or usual_configuration()
+    if os.access(configuration, os.F_OK):  # Where there is none, one is made.
+        config.load(configuration)
+    visit = Visit(configuration)
     try:
         visit.introduce()
         if answers_path is not None:

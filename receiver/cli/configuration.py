@@ -1,5 +1,6 @@
 """`stopover init` and `stopover check`."""
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -29,6 +30,9 @@ def init_command(path: Path, station: str, *, force: bool) -> None:
     except FileExistsError:
         raise click.ClickException(f"{path} is there already; --force writes over it") from None
     except OSError as error:
+        if not force:  # An empty file would stand in the way of the next try.
+            with contextlib.suppress(OSError):
+                path.unlink()
         raise click.ClickException(f"{path}: cannot be written: {error.strerror}") from error
     click.echo(f"{path} is written. Name your radios in it, then:  stopover check -c {path}")
 
@@ -42,11 +46,18 @@ def check_command(config_path: Path) -> None:
     Example:  stopover check -c stopover.toml
     """
     from receiver import config
+    from receiver.store.errors import StoreForeignError
+    from receiver.store.read_only import refuse_foreign
 
     settings = config.load(config_path)
     click.echo(
         f"{config_path}: good. Station {settings.station.id}, {len(settings.links)} links,"
         f" store {settings.store.path}"
     )
-    for warning in config.warnings(settings):
-        click.echo(f"{config_path}: note: {warning}", err=True)
+    notes = list(config.warnings(settings))
+    try:
+        refuse_foreign(Path(settings.store.path))
+    except StoreForeignError as error:
+        notes.append(f"store.path: {error}")
+    for note in notes:
+        click.echo(f"{config_path}: note: {note}", err=True)

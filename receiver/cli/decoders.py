@@ -4,11 +4,11 @@ import inspect
 
 import click
 
-from receiver.cli.options import explained
+from receiver.cli.options import decoder_of, explained
 
 
 @click.command("decoders")
-@click.argument("name", required=False)
+@click.argument("name", required=False, callback=decoder_of)
 @explained
 def decoders_command(name: str | None) -> None:
     """List the decoders, or show the layout that one reads.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from receiver.cli.options import explained
+from receiver.cli.options import Number, explained, no_strangers
 
 _SECONDS_WITHOUT_A_TERMINAL = 30.0
 _PAGE_ADDRESS = "127.0.0.1"
@@ -22,12 +22,13 @@ _ANTENNAS = [
 @click.command("demo")
 @click.option(
     "--duration",
-    type=click.FloatRange(min=0.1),
+    type=Number(min=0.1),
     help="Seconds to run; else until Ctrl-C, or 30 s without a terminal.",
 )
 @click.option(
     "--db",
     type=click.Path(path_type=Path, dir_okay=False),
+    callback=no_strangers,
     help="Keep the store here; else it is thrown away.",
 )
 @click.option(
@@ -42,14 +43,24 @@ def demo_command(duration: float | None, db: Path | None, truth: Path | None) ->
     Example:  stopover demo --duration 10 --db demo.db
     """
     from receiver import log
+    from receiver.store.errors import StoreError
 
     if duration is None and not sys.stdout.isatty():
         duration = _SECONDS_WITHOUT_A_TERMINAL
     log.configure("pretty", "info")
     with tempfile.TemporaryDirectory(prefix="stopover-demo-") as folder:
         store = db or Path(folder) / "demo.db"
-        rows_lost = asyncio.run(_demo(store.absolute(), duration, truth))
-        _tell(store, kept=db is not None)
+        try:
+            rows_lost = asyncio.run(_demo(store.absolute(), duration, truth))
+        except OSError as error:
+            raise click.ClickException(
+                f"{error.filename or 'what is written'}: {error.strerror}"
+            ) from error
+        try:
+            _tell(store, kept=db is not None)
+        except StoreError:  # What was lost says more than a store that was never finished.
+            if not rows_lost:
+                raise
     if rows_lost:
         raise click.ClickException(f"{rows_lost} rows could not be kept: see the log")
 

@@ -3,15 +3,15 @@
 import contextlib
 import signal
 import sqlite3
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
 import click
 
-from receiver.cli.options import UtcTime, db_option, explained
+from receiver.cli.options import UtcTime, db_option, explained, in_order, tag_id_of
+from receiver.cli.progress import shown
 from receiver.confidence import CONFIDENCES, Confidence
 from receiver.exports.formats import FORMATS, export
 from receiver.exports.metadata import example, load
@@ -69,9 +69,9 @@ def _write_example(ctx: click.Context, _: click.Parameter, path: Path | None) ->
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write a commented example of such a file, and nothing else.",
 )
-@click.option("--since", type=UtcTime(), help="From this time on, UTC.")
-@click.option("--until", type=UtcTime(), help="Before this time, UTC.")
-@click.option("--tag", "tag_id", help="Of this tag only.")
+@click.option("--since", type=UtcTime(), callback=in_order, help="From this time on, UTC.")
+@click.option("--until", type=UtcTime(), callback=in_order, help="Before this time, UTC.")
+@click.option("--tag", "tag_id", callback=tag_id_of, help="Of this tag only.")
 @click.option("--antenna", help="Of this antenna only.")
 @click.option(
     "--min-confidence",
@@ -108,7 +108,11 @@ def export_command(
         min_confidence=min_confidence,
     )
     try:
-        with Reader(db) as reader, _progress(name, reader) as on_progress, _ended_by_sigterm():
+        with (
+            Reader(db) as reader,
+            shown("exporting", lambda: _rows_of(name, reader), "rows") as on_progress,
+            _ended_by_sigterm(),
+        ):
             request = Request(
                 reader=reader,
                 metadata=metadata,
@@ -140,20 +144,9 @@ def _ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-@contextlib.contextmanager
-def _progress(name: str, reader: Reader) -> Iterator[Callable[[int], None]]:
-    """Show a bar where someone watches; else nothing."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
+def _rows_of(name: str, reader: Reader) -> int:
     counts = reader.counts()
-    columns = ("exporting", BarColumn(), MofNCompleteColumn(), "rows", TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("exporting", total=sum(counts[each] for each in FORMATS[name].tables))
-        yield lambda rows: bar.advance(task, rows)
+    return sum(counts[each] for each in FORMATS[name].tables)
 
 
 def _summarise(report: Report, out: Path) -> None:

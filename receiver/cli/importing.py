@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from protocols.coded_id import TagList
+from receiver.cli.options import Number, no_strangers
 from receiver.coded_ids.importing import Decoded, decode_imported
-from receiver.coded_ids.tag_lists import TagListError, read_tag_list
+from receiver.coded_ids.tag_lists import TagListError, read_known_tags, read_tag_list
 from receiver.importing.importer import FileReport, Importer, expand
+from receiver.importing.ledger import as_recorded
+from receiver.importing.one_at_a_time import one_at_a_time
 from receiver.importing.recorded_kinds import station_of
 from receiver.importing.rows import rows_told
 from receiver.importing.sample_files import Told, is_sample_file, moment_ns
@@ -48,6 +51,7 @@ def _moment(_: click.Context, option: click.Parameter, value: str | None) -> int
     required=True,
     metavar="DB",
     type=click.Path(path_type=Path, dir_okay=False),
+    callback=no_strangers,
     help="The store; made where there is none.",
 )
 @click.option(
@@ -62,12 +66,10 @@ def _moment(_: click.Context, option: click.Parameter, value: str | None) -> int
     help="Coded-ID tags (CSV or SQLite, of find_tags, SensorGnome or Motus) to look for in pulses.",
 )
 @click.option("--rate-hz", type=click.IntRange(min=1), help="Samples: how many a second.")
-@click.option(
-    "--frequency-mhz", type=click.FloatRange(1, 6000), help="Samples: the frequency in the middle."
-)
+@click.option("--frequency-mhz", type=Number(1, 6000), help="Samples: the frequency in the middle.")
 @click.option(
     "--channel-mhz",
-    type=click.FloatRange(1, 6000),
+    type=Number(1, 6000),
     help="Samples: the frequency of the tags; else 434 or the middle.",
 )
 @click.option(
@@ -81,6 +83,12 @@ def _moment(_: click.Context, option: click.Parameter, value: str | None) -> int
     type=click.Choice(["ctt-434", "coded-id"]),
     help="Samples: what to listen for; else ctt-434 around 434 MHz.",
 )
+@click.option(
+    "--known",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Samples: ids of tags, one a line, to believe where a packet is weak or has no CRC.",
+)
 @click.option("--unsynchronised", is_flag=True, help="Samples: their clock was not set.")
 def import_command(
     files: Sequence[Path],
@@ -92,26 +100,30 @@ def import_command(
     """Put recorded files of any known kind into a store.
 
     FILE is a SensorGnome file (-all, -ctt; .txt, .txt.gz), a CTT station's file (raw-data, data,
-    node-health, gps, telemetry, log), a file of a CTT node's card, or a folder of such files. The
-    node of a card's file is the name of its folder. Importing again, in another order, or a longer
-    copy of a file adds only what is new.
+    node-health, gps, telemetry, log), a file of a CTT node's card, a recording of `stopover
+    record`, or a folder of such files. The node of a card's file is the name of its folder.
+    Importing again, in another order, or a longer copy of a file adds only what is new.
 
     With --tags the VHF pulses of the files are searched for the tags of the list, together with
     those of the same station that were imported before. A tag whose code is heard at another
     interval than the list's is named.
 
-    Files of I/Q samples (.cu8, .cs16, .cf32, gqrx's .raw) are decoded as a software radio would.
-    What they are is read from a .sigmf-meta beside them and from their names (_434M_250k), unless
-    it is told.
+    Files of I/Q samples (.cu8, .cs16, .cf32, .sigmf-data, gqrx's .raw) are decoded as a software
+    radio would. What they are is read from a .sigmf-meta beside them and from their names
+    (_434M_250k), unless it is told. Tags that send no CRC, PowerTags and the first LifeTags, are
+    told of the ids in --known alone.
 
     A damaged file is named, with the place, and what can be read of it is kept; the exit status is
     then 1, as it is where a FILE is of no known kind.
     """
     tag_list = None if tags is None else _tag_list(tags)
     paths, left_alone = expand(files)
-    told_station = station or next(filter(None, map(station_of, paths)), None)
+    told_station = station or next(filter(None, map(station_of, map(as_recorded, paths))), None)
     try:
-        with Store.open(db, station_id=told_station) as store:
+        with (
+            one_at_a_time(db, lambda: _tell_waiting(db)),
+            Store.open(db, station_id=told_station) as store,
+        ):
             reports = _import_all(store, paths, of_samples)
             decoded = None if tag_list is None else _decode(store, tag_list, reports)
             if not is_held(db):  # A running daemon sorts them itself.
@@ -126,6 +138,10 @@ def import_command(
     # A stranger in a folder is no failure, one that was named is.
     if any(report.damage or (report.is_foreign and report.path in files) for report in reports):
         sys.exit(1)
+
+
+def _tell_waiting(db: Path) -> None:
+    click.echo(f"{click.format_filename(db)}: waiting for another import", err=True)
 
 
 def _tag_list(path: Path) -> TagList:
@@ -181,6 +197,10 @@ def _sample_importer(
         raise click.ClickException(
             f"files of samples need numpy ({error}): pip install 'stopover[sdr]'"
         ) from error
+    try:
+        known = frozenset() if told["known"] is None else read_known_tags(told["known"])
+    except TagListError as error:
+        raise click.BadParameter(str(error), param_hint="--known") from error
     frequency, channel = told["frequency_mhz"], told["channel_mhz"]
     return SampleImporter(
         store,
@@ -193,6 +213,7 @@ def _sample_importer(
             is_synchronised=False if told["unsynchronised"] else None,
         ),
         now_ns=time.time_ns(),
+        known_tags=known,
         on_progress=on_progress,
     )
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from receiver.cli.options import explained
+from receiver.cli.lost_output import print_to_nobody
+from receiver.cli.options import Number, explained
 from receiver.cli.station import station_options, store_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class PlaceOnEarth(click.ParamType[tuple[float, float]]):
             latitude, longitude = (float(part) for part in str(value).split(","))
         except ValueError:
             self.fail(f"{value!r} is no position; write 52.1234,4.5678", param, ctx)
-        if abs(latitude) > 90 or abs(longitude) > 180:  # noqa: PLR2004  Degrees.
+        if not (abs(latitude) <= 90 and abs(longitude) <= 180):  # noqa: PLR2004  Degrees.
             self.fail(f"{value!r} is not on Earth; write north first, then east", param, ctx)
         return latitude, longitude
 
@@ -41,6 +42,7 @@ class PlaceOnEarth(click.ParamType[tuple[float, float]]):
 @station_options
 @click.option("--tag", "tag_id", help="Only this tag.")
 @click.option("--antenna", help="Only this antenna.")
+@click.option("--link", help="Only this link.")
 @click.option(
     "--min-integrity",
     type=click.Choice(_INTEGRITIES),
@@ -66,7 +68,7 @@ class PlaceOnEarth(click.ParamType[tuple[float, float]]):
 @click.option("--note", "note", default="", help="Words that are kept with marks.")
 @click.option("--at", "at", type=PlaceOnEarth(), help="Where you are; else the station's position.")
 @click.option(
-    "--for", "seconds", type=click.FloatRange(min=0.1), metavar="SECONDS", help="End after so long."
+    "--for", "seconds", type=Number(min=0.1), metavar="SECONDS", help="End after so long."
 )
 @explained
 def listen_command(
@@ -75,6 +77,7 @@ def listen_command(
     config_path: Path | None,
     tag_id: str | None,
     antenna: str | None,
+    link: str | None,
     min_integrity: str,
     known_only: bool,
     as_json: bool,
@@ -101,16 +104,20 @@ def listen_command(
             from receiver.cli.walking import WalkScreen
 
             walked = _named(walk_tag, "--walk-test")
+            _hint(store, tag_id=walked)
             screen = WalkScreen(store, walked, at=at, words=note, beeps=not quiet, plain=no_colour)
             screen.run(seconds=seconds, mark_and_end=mark)
             return
 
         def wanted(detection: "LiveDetection") -> bool:
-            return _INTEGRITIES.index(detection.integrity) >= _INTEGRITIES.index(
-                min_integrity
-            ) and (not known_only or detection.is_known)
+            return (
+                _INTEGRITIES.index(detection.integrity) >= _INTEGRITIES.index(min_integrity)
+                and (not known_only or detection.is_known)
+                and link in (None, detection.link)
+            )
 
         asked = None if tag_id is None else _named(tag_id, "--tag")
+        _hint(store, tag_id=asked, antenna=antenna, link=link)
         from receiver.cli.live_feed import events
 
         feed = _until(seconds, events(store, tag=asked, antenna=antenna))
@@ -118,8 +125,7 @@ def listen_command(
     except KeyboardInterrupt:
         click.echo(err=True)
     except BrokenPipeError:
-        # Python would complain once more when it closes the stream at exit.
-        sys.stdout = open("/dev/null", "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        print_to_nobody()
 
 
 def _named(told: str, option: str) -> str:
@@ -129,6 +135,17 @@ def _named(told: str, option: str) -> str:
     for tag_id in canonical([told]):
         return tag_id
     raise click.UsageError(f"{option} names no tag")
+
+
+def _hint(store: Path, **named: str | None) -> None:
+    """Say what the filters name that the station does not have."""
+    if not any(named.values()):
+        return
+    from receiver.cli.listening_hints import hints
+    from receiver.cli.live_feed import must_run
+
+    for hint in hints(must_run(store), store, **named):
+        click.echo(f"-- {hint}", err=True)
 
 
 def _until(seconds: float | None, feed: "Iterable[Event]") -> "Iterable[Event]":

@@ -4,9 +4,15 @@ Exit status: 0 done, 1 failed, 2 wrong use or wrong configuration.
 """
 
 import importlib
+import io
+import sys
 from collections.abc import Mapping
+from typing import Any
 
 import click
+
+from receiver.cli.lost_output import told_if_lost
+from receiver.cli.options import TEXT
 
 _COMMANDS: Mapping[str, str] = {
     "init": "receiver.cli.configuration:init_command",
@@ -17,7 +23,7 @@ _COMMANDS: Mapping[str, str] = {
     "score": "receiver.cli.score:score_command",
     "import": "receiver.cli.importing:import_command",
     "record": "receiver.cli.recording:record_command",
-    "replay": "receiver.cli.recording:replay_command",
+    "replay": "receiver.cli.replaying:replay_command",
     "detections": "receiver.cli.reading:detections_command",
     "runs": "receiver.cli.reading:runs_command",
     "tags": "receiver.cli.reading:tags_command",
@@ -40,6 +46,13 @@ _COMMANDS: Mapping[str, str] = {
 class _CommandGroup(click.Group):
     """A group that loads a command when it is asked for."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  They are click's own.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A letter that the locale does not have is shown by its number.
+            sys.stdout.reconfigure(errors="backslashreplace")
+        with told_if_lost():
+            return super().main(*args, **kwargs)
+
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -48,6 +61,9 @@ class _CommandGroup(click.Group):
             return None
         module, attribute = _COMMANDS[name].split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
+        for parameter in command.params:
+            if parameter.type is click.STRING:
+                parameter.type = TEXT
         return command
 
     def resolve_command(

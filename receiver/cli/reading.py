@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from receiver.cli.options import UtcTime, db_option, explained
+from receiver.cli.options import UtcTime, db_option, explained, in_order, tag_id_of
 from receiver.cli.tables import OutputFormat, print_rows
 from receiver.confidence import CONFIDENCES, Confidence
 
@@ -57,6 +57,8 @@ _ACTIVITY_COLUMNS = (
     "detections",
     "pulses",
     "noise_dbm",
+    "noise_dbfs",
+    "occupied",
     "rejects",
 )
 
@@ -65,8 +67,8 @@ def _filters(*, tag: bool) -> Callable[[_Command], _Command]:
     """Add the options that choose rows."""
     options = [
         db_option,
-        click.option("--since", type=UtcTime(), help="From this time on, UTC."),
-        click.option("--until", type=UtcTime(), help="Before this time, UTC."),
+        click.option("--since", type=UtcTime(), callback=in_order, help="From this time on, UTC."),
+        click.option("--until", type=UtcTime(), callback=in_order, help="Before this time, UTC."),
         click.option("--antenna", help="Of this antenna only."),
         click.option(
             "--format",
@@ -78,7 +80,9 @@ def _filters(*, tag: bool) -> Callable[[_Command], _Command]:
         ),
     ]
     if tag:
-        options.append(click.option("--tag", "tag_id", help="Of this tag only."))
+        options.append(
+            click.option("--tag", "tag_id", callback=tag_id_of, help="Of this tag only.")
+        )
 
     def add(command: _Command) -> _Command:
         for option in reversed(options):
@@ -121,7 +125,8 @@ def detections_command(
 
     Example:  stopover detections --since 2026-05-12 --tag 78664C33 --format csv
     """
-    from receiver.store.queries import DETECTION_KEYS, DetectionFilter, Reader
+    from receiver.store.detection_rows import DETECTION_KEYS
+    from receiver.store.queries import DetectionFilter, Reader
 
     wanted = DetectionFilter(
         since_utc_ns=since,
@@ -212,12 +217,16 @@ def activity_command(
 ) -> None:
     """Print the hours listened, silent ones included: "no birds" is not "not listening".
 
-    rejects counts what came to nothing, by reason.
+    rejects counts what came to nothing, by reason. noise_dbfs, relative to full scale, and
+    occupied, the part of the time in which something was on the channel, are of software radios.
 
     Example:  stopover activity --antenna north --format csv
     """
+    from receiver.store.activity_queries import hours_listened
+    from receiver.store.hourly_noise import with_radio_noise
     from receiver.store.queries import DetectionFilter, Reader
 
     wanted = DetectionFilter(since_utc_ns=since, until_utc_ns=until, antenna=antenna)
     with Reader(db) as reader:
-        print_rows(reader.activity(wanted), _ACTIVITY_COLUMNS, output_format)
+        hours = with_radio_noise(hours_listened(reader, wanted), reader.connection, since)
+        print_rows(hours, _ACTIVITY_COLUMNS, output_format)

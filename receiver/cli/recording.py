@@ -1,25 +1,29 @@
-"""`stopover record` and `stopover replay`: raw bytes with their times, to keep and to send."""
+"""`stopover record`: raw bytes with their times, to keep and to send."""
 
 import asyncio
 import contextlib
 import signal
-import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from receiver.cli.options import CONFIG_PATH, WrongConfigurationError, explained
+from receiver.cli.options import (
+    CONFIG_PATH,
+    Number,
+    WrongConfigurationError,
+    decoder_of,
+    explained,
+)
 from receiver.radio_settings import SoftwareRadioLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from protocols.records import Record
-    from receiver.arrivals import Arrival
     from receiver.links.intake import FrameListener
-    from receiver.recording import Recorder, RecordingError
+    from receiver.recording import Recorder
     from receiver.settings import SerialLink, TagsSettings
 
 _EXAMPLES = """
@@ -47,8 +51,14 @@ Examples:
 @click.option(
     "--baud-rate", type=click.IntRange(300, 4_000_000), default=115_200, help="With --device."
 )
-@click.option("--decoder", default="ctt", show_default=True, help="With --device: what it speaks.")
-@click.option("--duration", type=click.FloatRange(min=0), help="Seconds; else until Ctrl-C.")
+@click.option(
+    "--decoder",
+    default="ctt",
+    callback=decoder_of,
+    show_default=True,
+    help="With --device: what it speaks.",
+)
+@click.option("--duration", type=Number(min=0), help="Seconds; else until Ctrl-C.")
 @click.option(
     "--around",
     type=click.Choice(["weak", "unknown", "all"]),
@@ -126,10 +136,10 @@ def _record_samples(
     most_mb: int,
 ) -> None:
     from receiver.cli.sample_recording import record_samples
-    from receiver.coded_ids.tag_lists import TagListError, canonical, read_known_tags
+    from receiver.coded_ids.tag_lists import TagListError, known_tags
 
     try:
-        listed = read_known_tags(Path(tags.known_file)) if tags.known_file else frozenset()
+        known = known_tags(tags)
     except TagListError as error:
         raise click.ClickException(str(error)) from error
     record_samples(
@@ -138,7 +148,7 @@ def _record_samples(
         duration_s=duration_s,
         most_mb=most_mb,
         around=around,
-        known_tags=canonical(tags.known) | listed,
+        known_tags=known,
     )
 
 
@@ -226,119 +236,3 @@ class _RecordingIntake:
         """End the recording: a disk that is full must not look like a quiet radio."""
         self.failure = error
         self.on_failure()
-
-
-@click.command("replay")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--db",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Decode into this store; else print each record as one JSON object a line.",
-)
-@click.option(
-    "--speed",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    show_default=True,
-    help="1 keeps the recorded pauses, 10 is ten times faster, 0 as fast as possible.",
-)
-@click.option("--decoder", help="Decode with this one, not with the one that the recording names.")
-@explained
-def replay_command(file: Path, db: Path | None, speed: float, decoder: str | None) -> None:
-    """Decode the recording FILE again, into a store or onto the screen, under its recorded times.
-
-    Replaying twice into one store stores twice. Exit status 1 where lines of the recording are
-    damaged; the others are replayed all the same.
-
-    Example:  stopover replay strange-radio.jsonl | head
-    """
-    from receiver.recording import RecordingError
-    from receiver.store.database import Store
-
-    damaged = 0
-
-    def tell_damage(error: "RecordingError") -> None:
-        nonlocal damaged
-        damaged += 1
-        click.echo(f"Damaged: {error}", err=True)
-
-    try:
-        if db is None:
-            _replay(file, _print_arrivals, tell_damage, speed=speed, decoder=decoder)
-        else:
-            with Store.open(db) as store:
-                batch = _Batch(store.append)
-                try:
-                    _replay(file, batch.add, tell_damage, speed=speed, decoder=decoder)
-                finally:  # Ctrl-C ends a slow replay; what it decoded is kept.
-                    batch.flush()
-                click.echo(f"{file}: {batch.rows} records into {db}", err=True)
-    except BrokenPipeError:
-        # Python would complain once more when it closes the stream at exit.
-        sys.stdout = open("/dev/null", "w", encoding="utf-8")  # noqa: SIM115, PTH123
-    except RecordingError as error:
-        raise click.ClickException(str(error)) from error
-    except OSError as error:
-        raise click.ClickException(f"{file}: cannot be read: {error.strerror}") from error
-    if damaged:
-        raise click.ClickException(f"{file}: {damaged} damaged lines were left out")
-
-
-def _replay(
-    file: Path,
-    take: "Callable[[Sequence[Arrival]], None]",
-    on_damage: "Callable[[RecordingError], None]",
-    *,
-    speed: float,
-    decoder: str | None,
-) -> None:
-    from receiver.links.replay import DecodingIntake, ReplayLink
-
-    link = ReplayLink(
-        file,
-        lambda session: DecodingIntake(session.link, decoder or session.decoder, take),
-        speed=speed,
-        on_damage=on_damage,
-    )
-    asyncio.run(link.run())
-
-
-class _Batch:
-    """Arrivals that go into the store together: a transaction for each read would take hours."""
-
-    def __init__(self, append: "Callable[[Sequence[Arrival]], None]") -> None:
-        self._append = append
-        self._waiting: list[Arrival] = []
-        self.rows = 0
-
-    def add(self, arrivals: "Sequence[Arrival]") -> None:
-        from receiver.limits import MAX_BATCH_ROWS
-
-        self._waiting += arrivals
-        if len(self._waiting) >= MAX_BATCH_ROWS:
-            self.flush()
-
-    def flush(self) -> None:
-        self._append(self._waiting)
-        self.rows += len(self._waiting)
-        self._waiting = []
-
-
-def _print_arrivals(arrivals: "Sequence[Arrival]") -> None:
-    import datetime as dt
-
-    import msgspec
-
-    for arrival in arrivals:
-        microseconds = arrival.stamp.utc_ns // 1000
-        time_utc = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(microseconds=microseconds)
-        row: dict[str, Any] = {
-            "time": time_utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "time_quality": arrival.stamp.clock,
-            "link": arrival.source.link,
-            "record": type(arrival.record).__name__,
-        }
-        for name, value in msgspec.structs.asdict(arrival.record).items():
-            row[name] = value.hex() if isinstance(value, bytes) else value
-        sys.stdout.buffer.write(msgspec.json.encode(row) + b"\n")
-    sys.stdout.flush()

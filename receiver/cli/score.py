@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from receiver.cli.options import db_option, explained
+from receiver.cli.progress import counted, shown
 
 if TYPE_CHECKING:
     from receiver.scoring.score import Score, Tally
@@ -64,7 +65,8 @@ def score_command(*, truth_path: Path, db: Path, output_format: str, plot: Path 
 
     Detection efficiency, false detections, time errors and losses by cause, for each antenna and
     each tag. A transmission could be heard where its mean level reached the receiver's sensitivity;
-    `kept` is the share of what radios took rightly that the store has, and should be 1.
+    `kept` is the share of what radios took rightly that the store has, and should be 1. What a
+    software radio has of tags that the simulated radio lost counts as heard.
     """
     import msgspec
 
@@ -77,8 +79,12 @@ def score_command(*, truth_path: Path, db: Path, output_format: str, plot: Path 
         raise click.UsageError(f"--plot {plot}: draws SVG only: call it {plot.stem}.svg")
     try:
         truth = read_truth(truth_path)
-        with Reader(db) as reader:
-            told = score(truth, reader.detections(DetectionFilter()))
+        with (
+            Reader(db) as reader,
+            shown("scoring", lambda: reader.counts()["detections"], "detections") as on_progress,
+        ):
+            detections = reader.detections(DetectionFilter())
+            told = score(truth, counted(detections, on_progress))
         if plot is not None:
             plot.write_text(score_svg(told), encoding="utf-8")
     except TruthError as error:

@@ -12,15 +12,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from receiver.cli.options import Number
+from receiver.cli.progress import shown
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from simulator.iq_radio import IqFile
     from simulator.play import Outlet, Witness
+    from simulator.rtl_stick import RtlStick
     from simulator.scenario import Scenario
     from simulator.serial_station import Port
     from simulator.truth import TruthRow
-    from simulator.world import World
+    from simulator.world import Emission, World
+
+_STEPS_TOLD = 500
+"""Of a world that is played at once, to who watches."""
 
 _EXAMPLE = """
 \b
@@ -47,9 +54,15 @@ Examples:
     help="Write I/Q of one radio's antenna: FILE.cu8 or FILE.cf32, 250 kS/s. Needs numpy.",
 )
 @click.option(
+    "--rtl-tcp",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    help="Be a stick behind rtl_tcp on this machine; its link is told. 0: any free port.",
+)
+@click.option(
     "--iq-radio",
     metavar="STATION/RADIO",
-    help="Whose antenna --iq is; else the first radio's.",
+    help="Whose antenna --iq or --rtl-tcp is; else the first radio's.",
 )
 @click.option(
     "--truth",
@@ -60,23 +73,19 @@ Examples:
 @click.option("--seed", type=int, help="Another world of the same kind.")
 @click.option(
     "--speed",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=1.0,
     show_default=True,
     help="How much faster than life; files alone are written at once.",
 )
 @click.option(
     "--duration",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="SECONDS",
     help="How long the world lasts; live ones until Ctrl-C unless told.",
 )
-@click.option(
-    "--bit-error-rate", type=click.FloatRange(0, 1), help="Chance that a bit of a beep is wrong."
-)
-@click.option(
-    "--line-noise", type=click.FloatRange(0, 1), help="Chance that a line is cut or has garbage."
-)
+@click.option("--bit-error-rate", type=Number(0, 1), help="Chance that a bit of a beep is wrong.")
+@click.option("--line-noise", type=Number(0, 1), help="Chance that a line is cut or has garbage.")
 def simulate_command(
     scenario: str,
     *,
@@ -84,6 +93,7 @@ def simulate_command(
     mqtt: str | None,
     files: Path | None,
     iq: Path | None,
+    rtl_tcp: int | None,
     iq_radio: str | None,
     truth: Path | None,
     seed: int | None,
@@ -99,9 +109,13 @@ def simulate_command(
     """
     from simulator import scenario as scenarios
 
-    is_live = serial or mqtt is not None
+    is_live = serial or mqtt is not None or rtl_tcp is not None
     if not is_live and files is None and iq is None:
-        raise click.UsageError("say where to: --serial, --mqtt URL, --files DIR or --iq FILE")
+        raise click.UsageError(
+            "say where to: --serial, --mqtt URL, --files DIR, --iq FILE or --rtl-tcp PORT"
+        )
+    if rtl_tcp is not None and (serial or mqtt or files or iq):
+        raise click.UsageError("--rtl-tcp is a world of its own: use it without the others")
     if is_live and iq is not None:
         raise click.UsageError("--iq is written at once: use it without --serial and --mqtt")
     try:
@@ -115,7 +129,9 @@ def simulate_command(
     except scenarios.ScenarioError as error:
         raise click.UsageError(str(error)) from error
     try:
-        if is_live:
+        if rtl_tcp is not None:
+            asyncio.run(_simulate_stick(chosen, rtl_tcp, iq_radio, truth, speed))
+        elif is_live:
             asyncio.run(
                 _simulate_live(
                     chosen, serial=serial, mqtt=mqtt, files=files, truth=truth, speed=speed
@@ -126,7 +142,9 @@ def simulate_command(
     except scenarios.ScenarioError as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:
-        raise click.ClickException(f"{error.filename or ''}: {error.strerror}") from error
+        raise click.ClickException(
+            f"{error.filename or 'what is written'}: {error.strerror}"
+        ) from error
 
 
 def _scenario(name: str) -> Scenario:
@@ -180,7 +198,26 @@ def _simulate_at_once(
                     err=True,
                 )
             )
-        play_at_once(world, outlets, witness)
+        with shown("simulating", lambda: scenario.duration_s, "seconds") as on_progress:
+            outlets.append(_Progress(scenario.duration_s, on_progress))
+            play_at_once(world, outlets, witness)
+
+
+class _Progress:
+    """An outlet that takes nothing, and tells how far the world is."""
+
+    def __init__(self, duration_s: float, on_progress: Callable[[float], None]) -> None:
+        self._step_s = duration_s / _STEPS_TOLD
+        self._on_progress = on_progress
+        self._told_s = 0.0
+
+    def send(self, emission: Emission) -> bool:
+        """Look at the time."""
+        ahead_s = emission.time_s - self._told_s
+        if ahead_s >= self._step_s:
+            self._told_s = emission.time_s
+            self._on_progress(ahead_s)
+        return False
 
 
 def _iq_file(path: Path, scenario: Scenario, radio: str | None) -> IqFile:
@@ -230,13 +267,44 @@ async def _simulate_live(
         await _play_until_stopped(world, outlets, witness, speed)
 
 
+async def _simulate_stick(
+    scenario: Scenario, port: int, radio: str | None, truth: Path | None, speed: float
+) -> None:
+    try:
+        from simulator.rtl_stick import BYTES_PER_S, RtlStick
+    except ImportError as error:
+        raise click.ClickException(
+            f"--rtl-tcp needs numpy ({error}): pip install 'stopover[sdr]'"
+        ) from error
+    from simulator.rtl_tcp_server import rtl_tcp_server
+
+    with _witness(truth) as witness:
+        stick = RtlStick(scenario, radio, witness=witness)
+        serving = rtl_tcp_server(stick.blocks, port=port, bytes_per_s=BYTES_PER_S * speed)
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                server, served_at = await stack.enter_async_context(serving)
+            except OSError as error:
+                raise click.ClickException(
+                    f"--rtl-tcp {port}: {error.strerror}; name another port"
+                ) from error
+            stick.commands = server.commands
+            click.echo(_stick_link(stick, served_at))
+            await _until_stopped(asyncio.Event().wait())
+
+
 async def _play_until_stopped(
     world: World, outlets: list[Outlet], witness: Witness, speed: float
 ) -> None:
     from simulator.play import play
 
+    await _until_stopped(play(world, outlets, witness, speed=speed))
+
+
+async def _until_stopped(playing_on: Coroutine[None, None, object]) -> None:
+    """Wait for an end, or for the signals that stop a command."""
     loop = asyncio.get_running_loop()
-    playing = asyncio.create_task(play(world, outlets, witness, speed=speed))
+    playing = asyncio.create_task(playing_on)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, playing.cancel)
     with contextlib.suppress(asyncio.CancelledError):
@@ -279,6 +347,20 @@ def _configuration(port: Port) -> str:
         lines.append(f'preset = "{port.preset}"')
     if not port.has_replies:
         lines.append('talk = "never"')
+    return "\n".join(lines) + "\n"
+
+
+def _stick_link(stick: RtlStick, port: int) -> str:
+    """Return a stick's link of the configuration, ready to paste."""
+    lines = [
+        "[[links]]",
+        'kind = "software-radio"',
+        f'name = "{stick.radio.name}"',
+        f'source = "rtl_tcp://127.0.0.1:{port}"',
+        f'antenna = "{stick.radio.antenna}"',
+    ]
+    if stick.is_vhf:
+        lines += ['hears = "coded-id"', f"frequency_mhz = {stick.channel_hz / 1e6:g}"]
     return "\n".join(lines) + "\n"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from receiver.cli.options import CONFIG_PATH, UtcTime, explained
+from receiver.cli.options import CONFIG_PATH, Number, UtcTime, explained, in_order
 from receiver.cli.tables import OutputFormat, print_rows
 
 if TYPE_CHECKING:
@@ -65,11 +65,13 @@ _TOTAL_COLUMNS = (
     type=click.Path(path_type=Path, dir_okay=False),
     help="The store; else the one that the configuration names.",
 )
-@click.option("--latitude", type=click.FloatRange(-90, 90), help="Degrees north, of another place.")
-@click.option("--longitude", type=click.FloatRange(-180, 180), help="Degrees east.")
+@click.option("--latitude", type=Number(-90, 90), help="Degrees north, of another place.")
+@click.option("--longitude", type=Number(-180, 180), help="Degrees east.")
 @click.option("--region", help="Instead of a place: a country (CH), CEPT, AMERICAS or WORLD.")
-@click.option("--since", type=UtcTime(), help="Occupancy from this time on, UTC.")
-@click.option("--until", type=UtcTime(), help="Occupancy before this time, UTC.")
+@click.option(
+    "--since", type=UtcTime(), callback=in_order, help="Occupancy from this time on, UTC."
+)
+@click.option("--until", type=UtcTime(), callback=in_order, help="Occupancy before this time, UTC.")
 @click.option(
     "--format",
     "output_format",
@@ -110,17 +112,20 @@ def spectrum_command(
 
     settings = _settings(config_path)
     known = shipped()
-    regions = _regions(known, settings, latitude, longitude, region)
+    store = db or _store_of(settings)
+    if (latitude, longitude, region) == (None, None, None):
+        latitude, longitude = _place_of(settings, store)
+    regions = _regions(known, latitude, longitude, region)
     rows = known.applying(regions)
     heard_on = list(tunings(settings.links)) if settings else []
-    store = db or _store_of(settings)
     wants_hours = plot is not None or output_format == "csv"
     if store is None and wants_hours:
         raise click.UsageError("occupancy is measured by a station: name its store with --db")
     hours: list[dict[str, Any]] = []
     station = settings.station.id if settings else ""
     if store is not None:
-        station, hours = _measured(store, since, until, heard_on, rows)
+        station, hours, others = _measured(store, since, until, heard_on, rows)
+        heard_on += others
     if plot is not None:
         _draw(plot, hours, station, known.advice)
     allocations = [_readable_allocation(row) for row in rows]
@@ -158,13 +163,9 @@ def _settings(path: Path | None) -> Settings | None:
 
 
 def _regions(
-    known: Allocations,
-    settings: Settings | None,
-    latitude: float | None,
-    longitude: float | None,
-    code: str | None,
+    known: Allocations, latitude: float | None, longitude: float | None, code: str | None
 ) -> tuple[Region, ...]:
-    """Return the regions asked for: by name, by place, or of the station."""
+    """Return the regions asked for, by name or by place."""
     if (latitude is None) != (longitude is None):
         raise click.UsageError("a place needs both --latitude and --longitude")
     if code is not None:
@@ -177,12 +178,10 @@ def _regions(
             raise click.UsageError(
                 f"no rows are known for --region {code}; known are {codes}"
             ) from None
-    if latitude is None and settings is not None:
-        latitude, longitude = settings.station.latitude, settings.station.longitude
     if latitude is None or longitude is None:
         raise click.UsageError(
             "where? Give --latitude and --longitude, or --region, or set station.latitude and"
-            " station.longitude in the configuration"
+            " station.longitude in the configuration; the store does not tell either"
         )
     return known.regions_at(latitude, longitude)
 
@@ -193,25 +192,62 @@ def _store_of(settings: Settings | None) -> Path | None:
     return path if path is not None and path.exists() else None
 
 
+def _place_of(settings: Settings | None, store: Path | None) -> tuple[float | None, float | None]:
+    """Return where the station is, as the configuration says, else as the store does."""
+    import time
+
+    from receiver.store.queries import Reader
+    from receiver.whereabouts import STATION_LINK
+
+    if settings is not None and settings.station.latitude is not None:
+        return settings.station.latitude, settings.station.longitude
+    if store is None:
+        return None, None
+    with Reader(store) as reader:
+        place = reader.whereabouts().at(
+            STATION_LINK, time.time_ns(), time_quality="ntp", boot=None, is_imported=False
+        )
+    return (place.latitude, place.longitude) if place else (None, None)
+
+
 def _measured(
     store: Path,
     since: int | None,
     until: int | None,
     heard_on: list[Tuning],
     rows: tuple[Allocation, ...],
-) -> tuple[str, list[dict[str, Any]]]:
-    """Return the station's id and its hours, by band."""
-    from receiver.spectrum.occupancy import HourlyNoise, hourly_occupancy
-    from receiver.store.hourly_noise import hourly_noise
-    from receiver.store.queries import DetectionFilter, Reader, iso_utc
+) -> tuple[str, list[dict[str, Any]], list[Tuning]]:
+    """Return the station's id, its hours by band, and where radios without settings listened."""
+    from receiver.spectrum.occupancy import HourlyNoise, HourlyTuning, hourly_occupancy, untold
+    from receiver.spectrum.tuning import Tuning
+    from receiver.store.activity_queries import hours_listened
+    from receiver.store.hourly_noise import hourly_frequencies, hourly_noise
+    from receiver.store.queries import DetectionFilter, Reader
+    from receiver.utc_text import iso_utc
 
     with Reader(store) as reader:
         noise = [
             HourlyNoise(hour=iso_utc(row.pop("hour_ns")), **row)
             for row in hourly_noise(reader.connection, since, until)
         ]
-        activity = reader.activity(DetectionFilter(since_utc_ns=since, until_utc_ns=until))
-        return reader.station_id, list(hourly_occupancy(activity, noise, heard_on, rows))
+        told = [
+            HourlyTuning(
+                iso_utc(row["hour_ns"]),
+                Tuning(
+                    link=row["link"],
+                    antenna=row["antenna"],
+                    decoder=row["decoder"].partition("/")[0],
+                    low_hz=round(row["frequency_hz"]),
+                    high_hz=round(row["frequency_hz"]),
+                    known_from="told by the radio",
+                ),
+            )
+            for row in hourly_frequencies(reader.connection, since, until)
+        ]
+        others = untold(told, heard_on)
+        activity = hours_listened(reader, DetectionFilter(since_utc_ns=since, until_utc_ns=until))
+        hours = hourly_occupancy(activity, noise, [*heard_on, *others], rows, told)
+        return reader.station_id, list(hours), others
 
 
 def _draw(path: Path, hours: list[dict[str, Any]], station: str, advice: str) -> None:

@@ -66,11 +66,17 @@ def _status(reader: "Reader", now: "StationSnapshot | None") -> dict[str, Any]:
     from receiver.health.host import read_host
     from receiver.health.store_facts import read_facts
     from receiver.store.lock import is_held
-    from receiver.store.queries import iso_utc
     from receiver.store.schema import CLOCK_QUALITIES
     from receiver.store.sink_queries import sink_backlogs
+    from receiver.store.status_queries import (
+        last_clock_sample,
+        last_heard,
+        radios,
+        unknown_frame_groups,
+    )
+    from receiver.utc_text import iso_utc
 
-    sample = reader.last_clock_sample()
+    sample = last_clock_sample(reader)
     now_ns = time.time_ns()
     facts = read_facts(reader.path.absolute(), reader, (), now=Stamp(now_ns, "ntp"), session="")
     per_day = now.store.bytes_per_day if now else store_bytes_per_day(reader, now_ns / 1e9)
@@ -86,7 +92,7 @@ def _status(reader: "Reader", now: "StationSnapshot | None") -> dict[str, Any]:
             "quality": CLOCK_QUALITIES[sample["clock"]],
             "reason": sample["reason"],
         },
-        "store": str(reader.path),
+        "store": click.format_filename(reader.path),
         "store_bytes": facts.file_bytes,
         "free_bytes": shutil.disk_usage(reader.path.absolute().parent).free,
         "bytes_per_day": per_day,
@@ -95,11 +101,11 @@ def _status(reader: "Reader", now: "StationSnapshot | None") -> dict[str, Any]:
         "set_aside": facts.set_aside,
         "rows": reader.counts(),
         "rows_pruned": reader.rows_pruned(),
-        "last_heard": reader.last_heard(),
+        "last_heard": last_heard(reader),
         "last_24_hours": _hours(facts.days),
         "sinks": sink_backlogs(reader),
-        "radios": reader.radios(),
-        "unknown_frames": reader.unknown_frames(),
+        "radios": radios(reader),
+        "unknown_frames": unknown_frame_groups(reader),
         "host": now.host if now else read_host(reader.path),
         "now": now,
     }

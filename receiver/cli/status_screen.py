@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from receiver.health.antennas import only_a_link
-from receiver.health.snapshot import HostSnapshot, StationSnapshot
+from receiver.health.snapshot import AntennaSnapshot, HostSnapshot, StationSnapshot
 from receiver.log import escaped
 
 _WIDTH: Final = 80
@@ -145,6 +145,7 @@ def _links(status: Mapping[str, Any], now: StationSnapshot | None) -> Iterator[s
 
 def _antennas(status: Mapping[str, Any], now: StationSnapshot | None) -> Iterator[str]:
     names = {(each.last_tag_id): each.last_tag_name for each in now.antennas} if now else {}
+    antennas = {(each.link, each.antenna): each for each in now.antennas} if now else {}
     hours = {
         (row["link"], row["antenna"]): (row["detections"], row["listening"])
         for row in status["last_24_hours"]
@@ -167,6 +168,10 @@ def _antennas(status: Mapping[str, Any], now: StationSnapshot | None) -> Iterato
             detections, listening = hours[place]
             line = sparkline(detections, listening)
             yield f"{'':{_LABEL}}|{line}| {sum(detections)} detections in 24 h"
+        if place in antennas:
+            noise = _noise(antennas[place])
+            if noise:
+                yield f"{'':{_LABEL}}{noise}"
 
 
 def _newest(
@@ -177,8 +182,23 @@ def _newest(
         return f"{label}: nothing heard yet"
     name = names.get(row["tag_id"])
     tag = f"{row['tag_id']} ({name})" if name else row["tag_id"]
-    level = "-" if row["rssi_dbm"] is None else f"{row['rssi_dbm']} dBm"
+    level = "-"
+    if row["rssi_dbm"] is not None:
+        level = f"{row['rssi_dbm']} dBm"
+    elif row["snr_db"] is not None:
+        level = f"{row['snr_db']:.0f} dB over noise"
     return f"{label}: {tag} {level} at {_second(row['time'])}"
+
+
+def _noise(antenna: AntennaSnapshot) -> str:
+    """Return the noise, in dBm where it is known; a software radio knows its own scale at least."""
+    if antenna.noise_dbm is not None:
+        told = f"noise {antenna.noise_dbm:.1f} dBm"
+    elif antenna.noise_dbfs is not None:
+        told = f"noise {antenna.noise_dbfs:.1f} dB relative to full scale"
+    else:
+        return ""
+    return told if antenna.gain_db is None else f"{told}, gain {antenna.gain_db:.1f} dB"
 
 
 def _sinks(status: Mapping[str, Any], now: StationSnapshot | None) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from receiver.cli.lost_output import print_to_nobody
 from receiver.log import escaped
 
 OutputFormat: TypeAlias = Literal["table", "json", "csv"]
@@ -25,8 +26,7 @@ def print_rows(
         )
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python would complain once more when it closes the stream at exit.
-        sys.stdout = open("/dev/null", "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        print_to_nobody()
 
 
 def _print_json(rows: Iterable[Mapping[str, Any]], _columns: Sequence[str]) -> None:

@@ -70,7 +70,8 @@ def _list(settings: "Settings") -> None:
 
     from receiver.sinks import outbox
     from receiver.store.outbox import read_position
-    from receiver.store.queries import Reader, iso_utc
+    from receiver.store.queries import Reader
+    from receiver.utc_text import iso_utc
 
     path = Path(settings.store.path)
     with Reader(path) as reader, closing(reader.connection.cursor()):

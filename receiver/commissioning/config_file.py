@@ -105,6 +105,14 @@ class ConfigurationFile:
         sync_folder(folder)
 
 
+def _put(table: Any, key: str, value: Value) -> None:  # noqa: ANN401  tomlkit's own.
+    """Set a key, or with None take it away; what is the same stays as it is written."""
+    if value is None:
+        table.pop(key, None)
+    elif table.get(key) != value:
+        table[key] = value
+
+
 def _take_ownership(old: Path, descriptor: int) -> None:
     """Give a new file the mode and owner of the old one: others must read it as before."""
     try:
@@ -172,10 +180,7 @@ class Edits:
         for table in tables:
             if table.get(key) == values[key]:
                 for name, value in values.items():
-                    if value is None:
-                        table.pop(name, None)
-                    elif table.get(name) != value:
-                        table[name] = value
+                    _put(table, name, value)
                 return
         new = tomlkit.table()
         new.trivia.indent = "\n"  # A blank line before it.
@@ -184,15 +189,21 @@ class Edits:
                 new[name] = value
         tables.append(new)
 
-    def topic_antenna(self, link: str, number: int, antenna: str | None) -> None:
-        """Set the label of one subscription of an MQTT link."""
+    def label(
+        self, link: str, antenna: str | None, *, topic: int | None = None, radio: str | None = None
+    ) -> None:
+        """Set the label of a link's antenna: that of a subscription, of one radio of several."""
         for table in self._tables("links"):
             if table.get("name") == link:
-                topic = table["topics"][number]
-                if antenna is None:
-                    topic.pop("antenna", None)
-                elif topic.get("antenna") != antenna:
-                    topic["antenna"] = antenna
+                radios = table if topic is None else table["topics"][topic]
+                if radio is None:
+                    _put(radios, "antenna", antenna)
+                    continue
+                if "antennas" not in radios:
+                    radios["antennas"] = tomlkit.inline_table()
+                _put(radios["antennas"], radio, antenna)
+                if not radios["antennas"]:
+                    radios.pop("antennas")
 
     def _tables(self, array: str) -> Any:  # noqa: ANN401  tomlkit's own list of tables.
         if array not in self._document:

@@ -19,7 +19,8 @@ from receiver.arrivals import Source
 from receiver.coded_ids.tag_lists import canonical
 from receiver.commissioning import report
 from receiver.commissioning.config_file import ConfigurationFile, Edits
-from receiver.commissioning.progress import PACKETS_WANTED, Progress, places
+from receiver.commissioning.places import places
+from receiver.commissioning.progress import PACKETS_WANTED, Progress
 from receiver.commissioning.state import (
     CommissioningError,
     CommissioningState,
@@ -232,7 +233,7 @@ class Commissioning:
         self._change(edit, moment)
 
     def _answer_antennas(self, told: Mapping[str, str], moment: Moment) -> None:
-        known = {place.key: place for place in places(self._file.settings())}
+        known = {place.key: place for place in places(self._file.settings(), moment.snapshot)}
         for key in told:
             if key.partition(":")[2] not in known:
                 raise CommissioningError(
@@ -243,10 +244,7 @@ class Commissioning:
             for key, place in known.items():
                 label = told.get(f"antenna:{key}", place.antenna or "").strip()
                 if label != (place.antenna or ""):
-                    if place.topic is None:
-                        edits.put("links", "name", {"name": place.link, "antenna": label or None})
-                    else:
-                        edits.topic_antenna(place.link, place.topic, label or None)
+                    edits.label(place.link, label or None, topic=place.topic, radio=place.radio)
                 if label and any(each.endswith(f":{key}") for each in told):
                     values: dict[str, str | float | None] = {"name": label}
                     if f"bearing:{key}" in told:

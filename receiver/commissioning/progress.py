@@ -7,39 +7,9 @@ import msgspec
 
 from receiver.commissioning.state import Moment
 from receiver.live import LiveDetection
-from receiver.settings import MqttLink, Settings
 
 PACKETS_WANTED: Final = 3
 """Packets of the test tag that an antenna must hear, unless told otherwise: one may be luck."""
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that an antenna is on: a link with one radio, or a subscription."""
-
-    key: str
-    """`ch1`, or `field#0` for the first subscription of an MQTT link: the answers' own name."""
-    link: str
-    topic: int | None = None
-    antenna: str | None
-
-    @property
-    def name(self) -> str:
-        """What it is called: its antenna, or its link where that has no name yet."""
-        return self.antenna or self.link
-
-
-def places(settings: Settings) -> tuple[Place, ...]:
-    """Return every place of a configuration that an antenna may be on."""
-    found: list[Place] = []
-    for link in settings.links:
-        if isinstance(link, MqttLink):
-            found += (
-                Place(key=f"{link.name}#{number}", link=link.name, topic=number, antenna=t.antenna)
-                for number, t in enumerate(link.topics)
-            )
-        else:
-            found.append(Place(key=link.name, link=link.name, antenna=link.antenna))
-    return tuple(found)
 
 
 class HeardTag(msgspec.Struct, kw_only=True):
@@ -47,8 +17,16 @@ class HeardTag(msgspec.Struct, kw_only=True):
 
     packets: int = 0
     best_dbm: float | None = None
-    newest_dbm: float | None = None
+    best_snr_db: float | None = None
+    """Of a radio that knows no dBm, such as a software radio that is not calibrated."""
     last: str = ""
+
+    @property
+    def best(self) -> str:
+        """The best level in words, empty where no radio told one."""
+        if self.best_dbm is not None:
+            return f"{self.best_dbm:.0f} dBm"
+        return "" if self.best_snr_db is None else f"{self.best_snr_db:.0f} dB over noise"
 
 
 class Progress:
@@ -96,6 +74,9 @@ class Progress:
         heard = self.heard.setdefault(detection.antenna or detection.link, HeardTag())
         heard.packets += 1
         heard.last = detection.time
-        heard.newest_dbm = level = detection.rssi_dbm
-        if level is not None and (heard.best_dbm is None or level > heard.best_dbm):
-            heard.best_dbm = level
+        heard.best_dbm = _higher(heard.best_dbm, detection.rssi_dbm)
+        heard.best_snr_db = _higher(heard.best_snr_db, detection.snr_db)
+
+
+def _higher(one: float | None, other: float | None) -> float | None:
+    return max((each for each in (one, other) if each is not None), default=None)

@@ -160,18 +160,19 @@ def _steps(facts: Facts) -> Iterator[tuple[str, str, str]]:
 def _antennas(facts: Facts) -> Iterator[tuple[str, ...]]:
     told = {antenna.name: antenna for antenna in facts.settings.antennas}
     names: Sequence[str] = list(
-        dict.fromkeys((*required_places(facts.settings), *told, *facts.progress.heard))
+        dict.fromkeys(
+            (*required_places(facts.settings, facts.snapshot), *told, *facts.progress.heard)
+        )
     )
     for name in names:
         antenna, heard = told.get(name), facts.progress.heard.get(name)
         bearing = antenna.bearing_deg if antenna else None
-        best = heard.best_dbm if heard else None
         yield (
             name,
             "" if bearing is None else f"{bearing:g}°",
             (antenna.kind if antenna else None) or "",
             str(heard.packets) if heard else "0",
-            "" if best is None else f"{best:.0f} dBm",
+            heard.best if heard else "",
         )
 
 

@@ -8,7 +8,9 @@ from typing import Final
 
 import msgspec
 
-from receiver.commissioning.progress import Progress, places
+from receiver.arrivals import SET_CLOCKS
+from receiver.commissioning.places import places
+from receiver.commissioning.progress import Progress
 from receiver.commissioning.state import Choice, Question, StepName, StepState
 from receiver.commissioning.words import (
     antenna_words,
@@ -35,7 +37,6 @@ TITLES: Final[Mapping[StepName, str]] = {
 
 _NOT_RUNNING: Final = "no daemon runs with this configuration"
 _START: Final = "start it: `sudo systemctl start stopover`, or `stopover run -c FILE`"
-_GOOD_CLOCKS: Final = ("pps", "gps", "ntp")
 _OPEN: Final = ("hearing", "quiet")
 
 
@@ -74,9 +75,9 @@ def free_devices(scene: Scene) -> list[SerialDevice]:
     ]
 
 
-def required_places(settings: Settings) -> list[str]:
+def required_places(settings: Settings, snapshot: StationSnapshot | None) -> list[str]:
     """Return the name of each antenna that must hear the test tag, once each."""
-    return list(dict.fromkeys(place.name for place in places(settings)))
+    return list(dict.fromkeys(place.name for place in places(settings, snapshot)))
 
 
 def _waiting(
@@ -182,7 +183,7 @@ def _radios(scene: Scene) -> StepState:
 
 
 def _antennas(scene: Scene) -> StepState:
-    found_places = places(scene.settings)
+    found_places = places(scene.settings, scene.snapshot)
     told = {antenna.name: antenna for antenna in scene.settings.antennas}
     questions: list[Question] = []
     for place in found_places:
@@ -240,14 +241,14 @@ def _test_tag(scene: Scene) -> StepState:
     )
     if not progress.tag_id:
         return _waiting("test-tag", "no tag is chosen", "name the tag in your hand", questions)
-    wanted = required_places(scene.settings)
+    wanted = required_places(scene.settings, scene.snapshot)
     lines, deaf = [], []
     for name in dict.fromkeys((*wanted, *progress.heard)):
         heard = progress.heard.get(name)
         if heard is None:
             lines.append(f"{name}: nothing yet")
         else:
-            best = "" if heard.best_dbm is None else f", best {heard.best_dbm:.0f} dBm"
+            best = heard.best and f", best {heard.best}"
             lines.append(f"{name}: {heard.packets} packets{best}")
         if name in wanted and (heard is None or heard.packets < progress.packets_wanted):
             deaf.append(name)
@@ -265,7 +266,7 @@ def _clock(scene: Scene) -> StepState:
         return _waiting("clock", _NOT_RUNNING, _START)
     clock = scene.snapshot.clock
     found = "; ".join(filter(None, (f"{clock.quality}, {clock.time}", clock.gps)))
-    if clock.quality in _GOOD_CLOCKS:
+    if clock.quality in SET_CLOCKS:
         return _ok("clock", found)
     return _waiting(
         "clock",

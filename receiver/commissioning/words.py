@@ -1,6 +1,6 @@
 """What commissioning finds, in words."""
 
-from receiver.commissioning.progress import Place
+from receiver.commissioning.places import Place
 from receiver.health.snapshot import LinkSnapshot, SinkSnapshot, StationSnapshot
 from receiver.serial_ports import SerialDevice
 from receiver.settings import Settings

@@ -75,6 +75,15 @@ def gpsd(site: Site) -> Iterator[Finding]:
             found=f"{wanted} is configured, and no gpsd runs here",
             do="`sudo systemctl enable --now gpsd`, or set clock.gpsd to an empty text",
         )
+    elif wanted and site.snapshot is not None and site.snapshot.clock.gps == "no gps fix":
+        yield Finding(
+            check="gps-fix",
+            severity="note",
+            subject="clock.gpsd",
+            found="gpsd answers, and its receiver has no fix",
+            do="give its antenna a view of the sky; `cgps` shows satellites, and a cold receiver"
+            " takes 15 minutes",
+        )
 
 
 def real_time_clock(site: Site) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from receiver import config
+from receiver.commissioning.places import places
 from receiver.doctor.findings import Finding
 from receiver.doctor.site import Site
 from receiver.settings import Settings, StationSettings
@@ -18,13 +19,15 @@ _SHORTEST_PASSWORD: Final = 8
 def configuration(site: Site) -> Iterator[Finding]:
     """Look whether the file can be used, and for what is allowed but often a mistake."""
     if site.settings is None:
-        yield Finding(
-            check="configuration",
-            severity="fault",
-            subject=str(site.config_path),
-            found=site.configuration_problem,
-            do=f"mend what it names; `stopover check -c {site.config_path}` says when it is good",
-        )
+        for problem in site.configuration_problem.splitlines():
+            yield Finding(
+                check="configuration",
+                severity="fault",
+                subject=str(site.config_path),
+                found=problem,
+                do=f"mend what it names; `stopover check -c {site.config_path}` says when it is"
+                " good",
+            )
         return
     settings = site.settings
     if not settings.links:
@@ -58,6 +61,30 @@ def configuration(site: Site) -> Iterator[Finding]:
         found=f"station {settings.station.id}, {len(settings.links)} links,"
         f" {len(settings.sinks)} sinks",
     )
+
+
+def antennas(site: Site) -> Iterator[Finding]:
+    """Look for radios whose antenna has no label: ports change, and rows are for ever.
+
+    What a broker passes on bears the names of its own receivers.
+    """
+    if site.settings is None:
+        return
+    for place in places(site.settings, site.snapshot):
+        if place.antenna is None and place.topic is None:
+            yield Finding(
+                check="antenna-label",
+                severity="note",
+                subject=f"radio {place.key}",
+                found=f"its antenna has no label: rows call it {place.heard_as}",
+                do="`stopover commission` asks for one; in the configuration it is"
+                + (
+                    " `antenna`"
+                    if place.radio is None
+                    else f' `antennas = {{ {place.radio} = "…" }}`'
+                )
+                + " of the link",
+            )
 
 
 def files(site: Site) -> Iterator[Finding]:

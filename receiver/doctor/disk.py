@@ -8,10 +8,15 @@ from typing import Final
 from receiver.doctor.findings import Finding
 from receiver.doctor.site import Site
 from receiver.doctor.store import store_reader
-from receiver.health.card import read_card
+from receiver.health.card import Card, read_card
+from receiver.store.activity_queries import hours_listened
 from receiver.store.queries import DetectionFilter, Reader
 
 _DAY_S: Final = 86_400
+_WRITES_OF_A_CELL: Final = 1000
+_WRITES_OF_THE_CARD: Final = 4
+"""What a card writes to its cells for each byte that it is given."""
+
 _BUSY_CARD_BYTES_PER_DAY: Final = 8e9
 """What is much for a card: one of 32 GB whose cells bear 1000 writes takes some 8 TB with the
 card's own share of it, three years at this rate. The station itself writes below 0.5 GB a day."""
@@ -116,6 +121,7 @@ def disk_wear(site: Site) -> Iterator[Finding]:
             found="; ".join(filter(None, (told, blocks))),
             do="change it at the next visit, and fetch the data before",
         )
+    yield from _written_ever(card)
     uptime_s = float((site.text("/proc/uptime") or "0").split()[0])
     if card.written_bytes is None or uptime_s <= 0:
         return
@@ -133,6 +139,27 @@ def disk_wear(site: Site) -> Iterator[Finding]:
         )
     else:
         yield Finding(check="disk-wear", severity="ok", subject="card", found=found)
+
+
+def _written_ever(card: Card) -> Iterator[Finding]:
+    """Tell what the card's file system has taken so far, and how much of its life that may be."""
+    if card.ever_written_bytes is None or not card.size_bytes:
+        return
+    found = f"{card.ever_written_bytes / 1e9:.0f} GB written since its file system was made"
+    if not card.is_sd_card:
+        yield Finding(check="written-so-far", severity="ok", subject="disk", found=found)
+        return
+    bears_bytes = _WRITES_OF_A_CELL * card.size_bytes / _WRITES_OF_THE_CARD
+    percent = 100 * card.ever_written_bytes / bears_bytes
+    found += f", perhaps {percent:.0f} % of what such a card bears"
+    is_much = percent >= _WORN_PERCENT
+    yield Finding(
+        check="written-so-far",
+        severity="warning" if is_much else "ok",
+        subject="card",
+        found=found,
+        do="change it at the next visit, and fetch the data before" if is_much else "",
+    )
 
 
 def reserve(site: Site) -> Iterator[Finding]:
@@ -179,6 +206,6 @@ def store_bytes_per_day(reader: Reader, now_s: float) -> float | None:
         return None
     bytes_a_row = reader.path.stat().st_size / rows
     since = DetectionFilter(since_utc_ns=int((now_s - _DAY_S) * 1e9))
-    hours = list(reader.activity(since))
+    hours = list(hours_listened(reader, since))
     heard = sum(hour["detections"] for hour in hours)
     return bytes_a_row * heard if hours else None

@@ -14,6 +14,7 @@ from receiver.doctor import (
     service,
     software_radios,
     store,
+    store_files,
     tags,
 )
 from receiver.doctor.findings import Check, Finding
@@ -22,11 +23,13 @@ from receiver.doctor.site import Site
 CHECKS: Final[Sequence[Check]] = (
     configuration.configuration,
     configuration.files,
+    configuration.antennas,
     store.one_daemon,
     service.alarms,
     service.links,
     ports.port_missing,
     ports.port_permission,
+    ports.sockets,
     ports.port_held,
     ports.unused_radios,
     ports.modem_manager,
@@ -40,6 +43,7 @@ CHECKS: Final[Sequence[Check]] = (
     clock.real_time_clock,
     clock.clock_of_rows,
     store.store,
+    store_files.store_permission,
     store.set_aside,
     store.backlog,
     store.rows_lost,
@@ -51,6 +55,8 @@ CHECKS: Final[Sequence[Check]] = (
     power.kernel_log,
     network.far_ends,
     network.folders,
+    network.webhook,
+    network.page,
     tags.tag_lists,
     tags.unlisted_pulses,
     hearing.beacons,

@@ -13,7 +13,9 @@ from receiver.doctor.site import Site
 from receiver.doctor.store import store_reader
 from receiver.radio_settings import SoftwareRadioLink
 from receiver.settings import MqttLink, labels
+from receiver.store.activity_queries import hours_listened
 from receiver.store.queries import DetectionFilter, Reader
+from receiver.store.status_queries import unknown_frame_groups
 from receiver.watch_settings import BeaconSettings
 
 _ROWS_SEARCHED: Final = 500_000
@@ -75,7 +77,7 @@ def silent_antennas(site: Site) -> Iterator[Finding]:
     """Look for antennas that are silent for longer than usual, and for those nobody listens on."""
     since = DetectionFilter(since_utc_ns=int((site.now_s - _LOOKED_BACK_S) * 1e9))
     with store_reader(site) as reader:
-        rows = [] if reader is None else list(reader.activity(since))
+        rows = [] if reader is None else list(hours_listened(reader, since))
     places: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         if row["link"] != "station":
@@ -141,7 +143,7 @@ def unknown_frames(site: Site) -> Iterator[Finding]:
     with store_reader(site) as reader:
         if reader is None:
             return
-        groups = reader.unknown_frames()
+        groups = unknown_frame_groups(reader)
         shares = _unknown_shares(reader, since, {group["reason"] for group in groups})
     for group in groups[:_SHAPES_TOLD]:
         link = group["link"]
@@ -162,7 +164,7 @@ def _unknown_shares(reader: Reader, since: DetectionFilter, reasons: set[str]) -
     """Return for each link the part of its frames that came to nothing for these reasons."""
     frames: dict[str, int] = {}
     rejects: dict[str, int] = {}
-    for hour in reader.activity(since):
+    for hour in hours_listened(reader, since):
         link = hour["link"]
         frames[link] = frames.get(link, 0) + hour["frames"]
         lost = sum(count for reason, count in hour["rejects"].items() if reason in reasons)

@@ -21,6 +21,9 @@ _KEEPALIVE_S: Final = 15
 _FORBIDDEN: Final = (401, 403)
 _NOT_FOUND: Final = 404
 _FAILED: Final = 500
+_SERVER: Final = "stopover"
+"""What the page calls itself in its answers."""
+_EVERYWHERE: Final = ("", "::", "0.0.0.0")  # noqa: S104  As configured; nothing is bound here.
 
 
 def far_ends(site: Site) -> Iterator[Finding]:
@@ -37,6 +40,64 @@ def far_ends(site: Site) -> Iterator[Finding]:
     ]
     if named:
         yield from asyncio.run(_looked_at(site, named))
+
+
+def webhook(site: Site) -> Iterator[Finding]:
+    """Look whether the server that takes alarms is there; nothing is sent, not even its path."""
+    url = site.settings.alarms.webhook if site.settings else None
+    if url is None:
+        return
+    address = urlsplit(url)
+    subject = "alarms.webhook"
+    place = f"{address.scheme}://{address.hostname}"  # A path holds the token, mostly.
+    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+    connection = kind(address.hostname or "", address.port, timeout=site.patience_s)
+    try:
+        connection.request("OPTIONS", "/")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        reason = str(error) or type(error).__name__
+        yield Finding(
+            check="webhook",
+            severity="fault",
+            subject=subject,
+            found=f"{place}: {reason}: nobody is told of alarms",
+            do=broker.advice(reason),
+        )
+    else:
+        found = f"{place}: answers ({status})"
+        yield Finding(check="webhook", severity="ok", subject=subject, found=found)
+    finally:
+        connection.close()
+
+
+def page(site: Site) -> Iterator[Finding]:
+    """Look whether the running station's page is served where it should be."""
+    if site.settings is None or site.snapshot is None or not site.settings.page.port:
+        return
+    settings = site.settings.page
+    host = "127.0.0.1" if settings.address in _EVERYWHERE else settings.address
+    connection = http.client.HTTPConnection(host, settings.port, timeout=site.patience_s)
+    found = "another program answers there"
+    try:
+        connection.request("HEAD", "/")
+        is_ours = connection.getresponse().getheader("Server") == _SERVER
+    except (OSError, http.client.HTTPException) as error:
+        is_ours, found = False, str(error) or type(error).__name__
+    finally:
+        connection.close()
+    subject = f"page, port {settings.port}"
+    if is_ours:
+        yield Finding(check="page", severity="ok", subject=subject, found="is served")
+    else:
+        yield Finding(
+            check="page",
+            severity="warning",
+            subject=subject,
+            found=f"is not served: {found}",
+            do=f"`sudo ss -ltnp 'sport = :{settings.port}'` tells who has the port: end that"
+            " program, or set page.port",
+        )
 
 
 async def _looked_at(site: Site, named: list[tuple[str, _FarEnd]]) -> list[Finding]:

@@ -9,7 +9,7 @@ from typing import Final
 from receiver.doctor.findings import Finding
 from receiver.doctor.site import Site
 from receiver.serial_ports import KNOWN_USB_DEVICES, SerialDevice
-from receiver.settings import SerialLink
+from receiver.settings import SerialLink, SocketLink
 from receiver.store.lock import holder
 
 _RULES: Final = ("/etc/udev/rules.d", "/lib/udev/rules.d", "/usr/lib/udev/rules.d")
@@ -53,6 +53,26 @@ def port_permission(site: Site) -> Iterator[Finding]:
                 do=f"`sudo usermod -aG {_GROUP} {user}`, then restart the station; see also"
                 " deploy/udev/60-stopover.rules",
             )
+
+
+def sockets(site: Site) -> Iterator[Finding]:
+    """Look whether each program that serves a radio on a socket is there, and lets us in."""
+    for link in site.settings.links if site.settings else ():
+        if not isinstance(link, SocketLink):
+            continue
+        path = Path(link.path)
+        if not path.is_socket():
+            found = f"{path} is not there"
+            do = "start the program that serves the radio, or correct the link's path"
+        elif not site.identity.may(path, os.W_OK):
+            found = f"{site.identity.user} may not open {path}"
+            do = f"let {site.identity.user} into the group of the socket and of its folders, then"
+            do += " restart the station"
+        else:
+            continue
+        yield Finding(
+            check="socket", severity="fault", subject=f"link {link.name}", found=found, do=do
+        )
 
 
 def port_held(site: Site) -> Iterator[Finding]:

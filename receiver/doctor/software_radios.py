@@ -2,11 +2,13 @@
 
 import importlib.util
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from receiver.doctor.findings import Finding
 from receiver.doctor.site import Site
+from receiver.health.snapshot import LinkSnapshot
+from receiver.links.software_radio import LOSS_DO, SLOW_DO
 from receiver.radio_settings import SoftwareRadioLink
 
 _MAGIC: Final = b"RTL0"
@@ -17,7 +19,7 @@ _HERE: Final = ("localhost", "127.0.0.1", "::1")
 
 
 def software_radios(site: Site) -> Iterator[Finding]:
-    """Look whether numpy is there, and each stick served.
+    """Look whether numpy is there, each stick served, and what its samples came to.
 
     A stick serves one listener only: while the daemon runs, its link tells how it is.
     """
@@ -34,6 +36,33 @@ def software_radios(site: Site) -> Iterator[Finding]:
     for link in radios:
         if link.is_stick and site.snapshot is None:
             yield _stick(site, link)
+        elif site.snapshot is not None:
+            yield from _samples(link, site.snapshot.links)
+
+
+def _samples(link: SoftwareRadioLink, told: Sequence[LinkSnapshot]) -> Iterator[Finding]:
+    """Yield what was given up, and what never arrived, since the daemon started."""
+    rejects = next((each.rejects for each in told if each.name == link.name), {})
+    thinned_s = rejects.get("grid_thinned_s", 0)
+    dropped_s = rejects.get("samples_dropped", 0) / link.rate_hz
+    lost_s = rejects.get("samples_lost", 0) / link.rate_hz
+    if thinned_s or dropped_s:
+        yield Finding(
+            check="software-radio",
+            severity="warning",
+            subject=f"link {link.name}",
+            found="the processor could not keep up: since the start it listened to fewer"
+            f" frequencies for {thinned_s} s and dropped {dropped_s:.1f} s of samples",
+            do=SLOW_DO,
+        )
+    if lost_s:
+        yield Finding(
+            check="software-radio",
+            severity="warning",
+            subject=f"link {link.name}",
+            found=f"{lost_s:.1f} s of samples were lost on the way since the start",
+            do=LOSS_DO if link.is_stick else "see the program that writes them",
+        )
 
 
 def _stick(site: Site, link: SoftwareRadioLink) -> Finding:

@@ -12,9 +12,10 @@ from receiver.doctor.findings import Finding, Severity
 from receiver.doctor.site import Site
 from receiver.health.snapshot import SinkSnapshot
 from receiver.health.store_facts import read_facts
-from receiver.store.errors import StoreError, StoreMissingError
+from receiver.store.errors import StoreError, StoreForeignError, StoreMissingError
 from receiver.store.lock import holder, is_held
-from receiver.store.queries import Reader, iso_utc
+from receiver.store.queries import Reader
+from receiver.utc_text import iso_utc
 
 _CHECK_S: Final = 10.0
 """How long the check of the store may take: 200 MB from a card; the daemon checks it at its start
@@ -58,6 +59,15 @@ def store(site: Site) -> Iterator[Finding]:
             do="restart the station: its store was taken away while it ran"
             if running
             else "the daemon makes it at its first start",
+        )
+        return
+    except StoreForeignError as error:
+        yield Finding(
+            check="store",
+            severity="fault",
+            subject="store.path",
+            found=str(error),
+            do="change it in the configuration: else the daemon puts its tables among those",
         )
         return
     except (StoreError, sqlite3.Error) as error:
