@@ -5,6 +5,7 @@ times as long on a Pi Zero.
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -21,8 +22,10 @@ from receiver.limits import (
     PAGE_HEADER_BYTES,
     PAGE_IDLE_S,
     PAGE_REQUEST_BYTES,
+    PAGE_RESTS_AFTER_S,
     PAGE_SLOW_S,
 )
+from receiver.returned_memory import give_back
 from receiver.web.access import Access
 from receiver.web.answers import Refused, refusal
 from receiver.web.commission_routes import CommissionRoutes
@@ -34,6 +37,7 @@ from receiver.web.login import Login, caller_of, refused
 from receiver.web.looking import Looking, StatusText
 from receiver.web.parts import StationParts
 from receiver.web.plotting import Plotting
+from receiver.web.rest import Rest
 from receiver.web.static_files import StaticFiles
 from receiver.web.walk_test_routes import WalkTests
 
@@ -42,6 +46,8 @@ log = structlog.get_logger()
 Answer: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _BACKLOG: Final = 128
+_HEAVY: Final = ("/api/history", "/api/tags", "/api/download", "/api/commission")
+"""Begins of paths whose answers take megabytes to make, and are not asked for all the time."""
 
 
 class May(StrEnum):
@@ -79,6 +85,7 @@ class Page:
         self._commission = CommissionRoutes(parts)
         self._login = Login(self.access)
         self._files = StaticFiles()
+        self._rest = Rest(self._let_go, PAGE_RESTS_AFTER_S)
         self.routes = self._all_routes()
         application = web.Application(
             client_max_size=PAGE_REQUEST_BYTES, middlewares=[_errors_as_json]
@@ -117,11 +124,13 @@ class Page:
     async def close(self) -> None:
         """End streams at once and other answers soon."""
         await self._runner.cleanup()
+        await self._rest.close()
         await self._plotting.close()
 
     def _all_routes(self) -> tuple[Route, ...]:
         looking, login, downloads = self._looking, self._login, self._downloads
         walks, commission = self._walks, self._commission
+        rows = "/api/download/detections.{ending:csv|json}"
         return (
             Route("GET", "/", May.EVERYBODY, self._files.page),
             Route("GET", "/static/{name}", May.EVERYBODY, self._files.file),
@@ -136,12 +145,9 @@ class Page:
             Route("GET", "/api/facts", May.LOOK, self._facts.show),
             Route("GET", "/api/downloads", May.LOOK, downloads.show),
             Route("GET", "/api/download/file/{name}", May.LOOK, downloads.file),
-            Route(
-                "GET",
-                "/api/download/detections.{ending:csv|json}",
-                May.LOOK,
-                downloads.detections,
-            ),
+            Route("GET", rows, May.LOOK, downloads.detections),
+            # Of a refused download a browser tells in words of its own: the page asks first.
+            Route("HEAD", rows, May.LOOK, downloads.detections),
             Route("GET", "/api/download/export/{format}.zip", May.LOOK, downloads.export),
             Route("POST", "/api/walk-test", May.CHANGE, walks.begin),
             Route("POST", "/api/walk-test/mark", May.CHANGE, walks.mark),
@@ -153,6 +159,8 @@ class Page:
         )
 
     def _guarded(self, route: Route) -> Answer:
+        is_heavy = route.path.startswith(_HEAVY)
+
         async def answer(request: web.Request) -> web.StreamResponse:
             _drop_if_dead(request)
             caller = caller_of(request)
@@ -165,13 +173,18 @@ class Page:
                 denial = self.access.on_this_machine(caller)
             if denial is not None:
                 raise refused(denial)
-            return await route.answer(request)
+            with self._rest.disturbed() if is_heavy else contextlib.nullcontext():
+                return await route.answer(request)
 
         return answer
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         caller = caller_of(request)
         return await self._streams.answer(request, lambda: self.access.reading(caller) is None)
+
+    async def _let_go(self) -> None:
+        await self._plotting.rest()
+        await asyncio.to_thread(give_back)
 
     async def _end_what_lasts(self, _: web.Application) -> None:
         await self._streams.close()

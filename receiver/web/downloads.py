@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
 
 from receiver.confidence import CONFIDENCES
 from receiver.limits import PAGE_DOWNLOADS, PAGE_SLOW_S
@@ -62,7 +63,7 @@ class Downloads:
             return await _sent(request, offer.path, name)
 
     async def detections(self, request: web.Request) -> web.StreamResponse:
-        """Answer GET /api/download/detections.csv and .json."""
+        """Answer GET and HEAD of /api/download/detections.csv and .json."""
         ending = request.match_info["ending"]
         wanted = _wanted(request)
         async with self._place():
@@ -77,6 +78,8 @@ class Downloads:
         response: web.StreamResponse | None = None
         try:
             chunk = await loop.run_in_executor(thread, chunks.following)
+            if request.method == hdrs.METH_HEAD:
+                return web.Response(headers=self._headers(ending, "detections"))
             response = web.StreamResponse(headers=self._headers(ending, "detections"))
             await response.prepare(request)
             while chunk is not None:
@@ -162,21 +165,36 @@ def _wanted(request: web.Request) -> DetectionFilter:
     """Return which detections the query asks for.
 
     Raises:
-        Refused: a time or a word of it is none.
+        Refused: a time or a word of it is none, or the period ends before it begins.
     """
+    since_ns, until_ns = moment_ns(request, "since"), moment_ns(request, "until")
+    if since_ns is not None and until_ns is not None and since_ns > until_ns:
+        raise Refused(400, "since is after until: nothing lies between", "exchange the two")
     return DetectionFilter(
-        since_utc_ns=moment_ns(request, "since"),
-        until_utc_ns=moment_ns(request, "until"),
+        since_utc_ns=since_ns,
+        until_utc_ns=until_ns,
         tag_id=request.query.get("tag", "")[:_LONGEST_WORD] or None,
         antenna=request.query.get("antenna", "")[:_LONGEST_WORD] or None,
         min_confidence=one_of(request, "min_confidence", tuple(reversed(CONFIDENCES))),
     )
 
 
+class _SentFile(web.FileResponse):
+    """A file that is sent by the route itself, while it is open and counts as under way.
+
+    aiohttp prepares what a route returns once more, and a plain one would fail in that, which cuts
+    the connection off.
+    """
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send it, the first time."""
+        return None if self.prepared else await super().prepare(request)
+
+
 async def _sent(request: web.Request, path: Path, name: str) -> web.StreamResponse:
     """Send a file, without it passing through this process's memory."""
     plain = "".join(each if each.isascii() and each.isprintable() else "_" for each in name)
-    response = web.FileResponse(
+    response = _SentFile(
         path,
         headers={
             hdrs.CONTENT_TYPE: "application/octet-stream",

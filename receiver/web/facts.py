@@ -2,6 +2,7 @@
 
 import platform
 import sqlite3
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -64,13 +65,19 @@ def _link(link: Link) -> dict[str, Any]:
         told["broker"] = link.broker
         told["topics"] = [
             {"topic": each.topic, "decoder": each.decoder, "antenna": each.antenna}
+            | _antennas(each.antennas)
             for each in link.topics
         ]
         return told
     for key in ("device", "path", "decoder", "antenna"):
         if hasattr(link, key):
             told[key] = getattr(link, key)
-    return told
+    return told | _antennas(getattr(link, "antennas", {}))
+
+
+def _antennas(labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the labels of several radios; few links have them."""
+    return {"antennas": dict(labels)} if labels else {}
 
 
 def _sink(sink: Sink) -> dict[str, Any]:

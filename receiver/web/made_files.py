@@ -18,12 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from receiver.config import ConfigError
-from receiver.exports.formats import FORMATS, export
-from receiver.exports.metadata import load
-from receiver.exports.metadata_tables import Metadata
-from receiver.exports.request import ExportError, MissingMetadataError, Request
 from receiver.limits import PLOTS_LEAVE_FREE_BYTES
-from receiver.store.errors import StoreError
+from receiver.store.errors import StoreError, StoreMissingError
 from receiver.store.queries import DetectionFilter, Reader
 
 METADATA_FILE: Final = "metadata.toml"
@@ -60,7 +56,7 @@ def store_copy(store: Path, stopped: Stopped) -> int:
     Raises:
         MakingError: there is no room, or the store cannot be read.
     """
-    with _explained(store), _folder(store) as folder, Reader(store) as reader:
+    with explained(store), _folder(store) as folder, Reader(store) as reader:
         connection = reader.connection
         pages, page_bytes = (
             connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -85,10 +81,20 @@ def made_export(
     Raises:
         MakingError: there is no such format, the metadata lack something, there is no room.
     """
+    # Rarely asked for, and a tenth of what the page takes to load.
+    from receiver.exports.formats import FORMATS, export  # noqa: PLC0415
+    from receiver.exports.metadata import load  # noqa: PLC0415
+    from receiver.exports.metadata_tables import Metadata  # noqa: PLC0415
+    from receiver.exports.request import (  # noqa: PLC0415
+        ExportError,
+        MissingMetadataError,
+        Request,
+    )
+
     if name not in FORMATS:
         raise MakingError(404, f"there is no format {name!r}", f"formats are {', '.join(FORMATS)}")
     metadata_path = metadata_folder / METADATA_FILE
-    with _explained(store), _folder(store) as folder, Reader(store) as reader:
+    with explained(store), _folder(store) as folder, Reader(store) as reader:
         _need_room(store, 0)
         try:
             metadata = load(metadata_path) if metadata_path.exists() else Metadata()
@@ -139,9 +145,20 @@ def _need_room(store: Path, wanted_bytes: int) -> None:
 
 
 @contextlib.contextmanager
-def _explained(store: Path) -> Iterator[None]:
+def explained(store: Path) -> Iterator[None]:
+    """Turn what goes wrong with the store into what the page tells of it.
+
+    Raises:
+        MakingError: something did.
+    """
     try:
         yield
+    except StoreMissingError as error:
+        raise MakingError(
+            503,
+            f"{store}: the store is gone",
+            "put the same file back with `mv`, or restart the station: it begins a new one",
+        ) from error
     except StoreError as error:
         raise MakingError(503, str(error), "see the station's log") from error
     except OSError as error:

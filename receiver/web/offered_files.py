@@ -12,7 +12,8 @@ from receiver.limits import PAGE_FILES_LISTED
 from receiver.settings import Settings
 from receiver.sink_settings import FolderSink
 from receiver.store.errors import StoreError
-from receiver.store.queries import Reader, iso_utc
+from receiver.store.queries import Reader
+from receiver.utc_text import iso_utc
 
 _SET_ASIDE = (".damaged-", ".newer-")
 

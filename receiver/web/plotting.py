@@ -39,6 +39,10 @@ class Plotting:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plots")
         self._waiting = 0
 
+    async def rest(self) -> None:
+        """Close the file until somebody asks again: SQLite then keeps nothing of it in memory."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._plots.close)
+
     async def close(self) -> None:
         """Give up what is being counted, and close the file."""
         self._plots.stop()

@@ -11,9 +11,9 @@ import msgspec
 
 from receiver.exports.detections_csv import cells
 from receiver.limits import PAGE_CHUNK_BYTES, PAGE_CHUNK_S
-from receiver.store.errors import StoreError
-from receiver.store.queries import DETECTION_KEYS, DetectionFilter, Reader
-from receiver.web.made_files import MakingError
+from receiver.store.detection_rows import DETECTION_KEYS
+from receiver.store.queries import DetectionFilter, Reader
+from receiver.web.made_files import explained
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -35,13 +35,11 @@ class RowChunks:
         Raises:
             MakingError: the store cannot be read.
         """
-        try:
+        with explained(self._store):
             if self._lines is None:
                 self._reader = Reader(self._store)
                 self._lines = self._csv(self._reader) if self._is_csv else self._json(self._reader)
             return self._piece(self._lines)
-        except StoreError as error:
-            raise MakingError(503, str(error), "see the station's log") from error
 
     def close(self) -> None:
         """Let the store go."""

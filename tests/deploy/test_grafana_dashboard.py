@@ -48,7 +48,11 @@ def exported() -> dict[str, set[str]]:
                 name="ch1", kind="serial", state="hearing", last_heard_s=1.0, rejects={"crc": 1}
             ),
         ),
-        antennas=(AntennaSnapshot(link="ch1", antenna="north", noise_dbm=-110.0),),
+        antennas=(
+            AntennaSnapshot(
+                link="ch1", antenna="north", noise_dbm=-110.0, noise_dbfs=-20.0, gain_db=36.4
+            ),
+        ),
         clock=ClockSnapshot(time=noon, quality="ntp"),
         store=StoreSnapshot(
             path="stopover.db",

@@ -21,7 +21,7 @@ from receiver.limits import MAX_BATCH_BYTES
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "mosquitto"
 ACCOUNTS = ("marsh", "ridge", "collector", "technician", "host", "rtl_433")
-WITHIN_S = 10.0
+WITHIN_S = 60.0
 
 
 class ShippedBroker(msgspec.Struct, frozen=True):

@@ -23,6 +23,9 @@ CHROMIUM: Final = shutil.which("chromium")
 SECTIONS: Final = ("live", "antennas", "walk", "plots", "tags", "files", "log", "station")
 
 PHONE: Final = ViewportSize(width=360, height=740)
+PHONE_ASIDE: Final = ViewportSize(width=740, height=360)
+SMALLEST: Final = ViewportSize(width=320, height=568)
+"""What WCAG's criterion of reflow asks for."""
 TABLET: Final = ViewportSize(width=768, height=1024)
 DESK: Final = ViewportSize(width=1440, height=900)
 
@@ -39,10 +42,14 @@ FLAGS: Final = (
 REPORTS: Final = Path(__file__).parents[1] / "reports"
 """What runs leave behind; git ignores it."""
 
-PATIENCE_MS: Final = 20_000
+PATIENCE_MS: Final = 60_000
 
 _AXE: Final = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 _SERIOUS: Final = ("serious", "critical")
+_HIDE: Final = """(isHidden) => {
+  Object.defineProperty(document, 'hidden', { value: isHidden, configurable: true });
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
 
 Scheme: TypeAlias = Literal["light", "dark"]
 
@@ -116,6 +123,14 @@ class Visit:
         """Wait until what the section asked the station for is shown."""
         await self.page.wait_for_load_state("load")
         await self.until("!document.querySelector('main [aria-busy=true]')")
+
+    async def put_aside(self) -> None:
+        """Tell the page what a browser does when another tab is chosen, or a phone pocketed."""
+        await self.page.evaluate(_HIDE, True)  # noqa: FBT003  The function's own argument.
+
+    async def take_up(self) -> None:
+        """Tell the page what a browser does when it is looked at again."""
+        await self.page.evaluate(_HIDE, False)  # noqa: FBT003  Same.
 
     async def overflow(self) -> int:
         """Return by how many pixels the page is wider than the screen."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ import msgspec
 
 from protocols.records import Detection, LogLine, Record
 from receiver.arrivals import Arrival, Source, Stamp
-from receiver.health.snapshot import ClockSnapshot, StationSnapshot, StoreSnapshot
+from receiver.health.snapshot import (
+    AntennaSnapshot,
+    ClockSnapshot,
+    LinkSnapshot,
+    StationSnapshot,
+    StoreSnapshot,
+)
 from receiver.live import LiveRing
 from receiver.settings import Settings, StationSettings, StoreSettings
 from receiver.store.database import Store
@@ -41,6 +48,11 @@ class PageRig:
         self.known: frozenset[str] = frozenset()
         self.reloads = 0
         self.status_asked = 0
+        self.links: tuple[LinkSnapshot, ...] = ()
+        self.antennas: tuple[AntennaSnapshot, ...] = ()
+        self.told: dict[str, Any] = {}
+        """What else the snapshot tells, by its names, in place of what it tells otherwise."""
+        self._began_s = time.monotonic()
         self.parts = StationParts(
             settings=lambda: self.settings,
             snapshot=self._snapshot,
@@ -97,7 +109,7 @@ class PageRig:
     async def status_of(self, method: str, path: str, **more: Any) -> int:  # noqa: ANN401  As aiohttp's.
         """Return how a request is answered; an error must say what to do."""
         async with self.client.request(method, path, **more) as answer:
-            if answer.status >= 400:
+            if answer.status >= 400 and method != "HEAD":  # Whose answer has no words.
                 told = await answer.json()
                 assert told["error"]
                 assert "do" in told
@@ -109,11 +121,11 @@ class PageRig:
 
     def _snapshot(self) -> StationSnapshot:
         self.status_asked += 1
-        return StationSnapshot(
+        snapshot = StationSnapshot(
             station=self.settings.station.id,
             version="0.1.0",
             started="2026-01-01T00:00:00Z",
-            uptime_s=1.0,
+            uptime_s=time.monotonic() - self._began_s,
             latitude=self.settings.station.latitude,
             longitude=self.settings.station.longitude,
             clock=ClockSnapshot(time="2026-01-01T00:00:00Z", quality="ntp"),
@@ -126,7 +138,10 @@ class PageRig:
                 disk_bytes=0,
             ),
             detections=self.live.count,
+            links=self.links,
+            antennas=self.antennas,
         )
+        return msgspec.structs.replace(snapshot, **self.told)
 
     def _reload(self) -> None:
         self.reloads += 1
@@ -166,7 +181,7 @@ class Events:
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self._answer = answer
 
-    async def following(self, wanted: str | None = None, within_s: float = 10.0) -> dict[str, Any]:
+    async def following(self, wanted: str | None = None, within_s: float = 60.0) -> dict[str, Any]:
         """Return the next event (of a kind): `event`, `id`, `data`."""
         async with asyncio.timeout(within_s):
             while True:

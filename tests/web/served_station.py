@@ -18,7 +18,7 @@ PASSWORD: Final = "heron on one leg"  # noqa: S105  Of a station that lives for 
 STATION: Final = "salt-marsh"
 
 _STOPOVER: Final = str(Path(sys.executable).with_name("stopover"))
-_PATIENCE_S: Final = 20.0
+_PATIENCE_S: Final = 60.0
 
 
 def tag_of(number: int) -> str:
@@ -70,7 +70,8 @@ class ServedStation:
     def start(self) -> None:
         """Start it; return when its page is served and its radios, all plugged in, are heard.
 
-        What a radio said before its port was opened is nobody's: the driver throws it away.
+        What a radio said before its port was opened is nobody's: the driver throws it away. A radio
+        is of one station only: another one's port is locked.
         """
         served, opened = self._told("page"), self._told("link open")
         with self._log.open("ab") as log:
@@ -78,10 +79,14 @@ class ServedStation:
                 [_STOPOVER, "run", "-c", str(self._configuration)], stdout=log, stderr=log
             )
         give_up_at = time.monotonic() + _PATIENCE_S
-        while self._told("page") == served or self._told("link open") < opened + self._radios:
-            assert self._run.poll() is None, self._log.read_text()
-            assert time.monotonic() < give_up_at, self._log.read_text()
-            time.sleep(0.01)
+        try:
+            while self._told("page") == served or self._told("link open") < opened + self._radios:
+                assert self._run.poll() is None, self._log.read_text()
+                assert time.monotonic() < give_up_at, self._log.read_text()
+                time.sleep(0.01)
+        except AssertionError:
+            self.stop(signal.SIGKILL)  # A fixture that failed has no end of its own.
+            raise
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it; safe to call again."""
@@ -102,8 +107,10 @@ class ServedStation:
             path.unlink()
 
     def _told(self, event: str) -> int:
+        """Return how often the log told it; a refusal to start is told in plain words."""
         lines = self._log.read_bytes().splitlines(keepends=True)
-        return sum(json.loads(line)["event"] == event for line in lines if line.endswith(b"\n"))
+        whole = (line for line in lines if line.startswith(b"{") and line.endswith(b"\n"))
+        return sum(json.loads(line)["event"] == event for line in whole)
 
 
 def say(radio: PseudoRadio, number: int, rssi_dbm: int = -70) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from browser import PHONE, OpenPage, Visit
@@ -94,14 +95,14 @@ async def test_a_walk_test_shows_the_level_large_and_keeps_marks_in_the_store(
     await page.page.context.clear_cookies()  # As when the session is over.
     await page.page.get_by_role("button", name="Mark").click()
     await page.page.locator("#view-walk").get_by_label("Password of the station").wait_for()
-    kept = await _notes(station, "walk test")
+    kept = await _notes(station, "north bank")
     assert "54.480100,8.310200" in kept
     assert "-91 dBm" in kept
 
 
 async def _notes(station: ServedStation, words: str) -> str:
     """Return the station's own note with these words, once it is in the store."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             with Reader(station.store) as reader:
                 bodies = reader.connection.execute("SELECT body FROM readable_events").fetchall()
@@ -152,6 +153,54 @@ async def test_commissioning_takes_answers_and_ends_with_a_report(
     assert "Ada &amp; &lt;i&gt;Ben" in await report.text()
 
 
+async def test_a_mark_is_kept_from_a_tab_beside_which_somebody_signed_in_anew(
+    station: ServedStation, visit: OpenPage
+) -> None:
+    page = await visit(station.url)
+    page.expects_refusals = True
+    await page.go("station")
+    await sign_in(page)
+    await page.wait_for_text("#session-link", "Signed in")
+    beside = Visit(await page.page.context.new_page(), station.url)
+    beside.expects_refusals = True
+    await beside.go(f"walk/{tag_of(CARRIED)}")
+    mark = beside.page.get_by_role("button", name="Mark")
+    await mark.wait_for()
+    await page.page.get_by_role("button", name="Sign out").click()
+    await sign_in(page)
+    await page.wait_for_text("#session-link", "Signed in")
+    await beside.page.get_by_label("Note").fill("beside")
+    await mark.click()
+    await beside.wait_for_text(".marks li", "beside")
+
+
+async def test_answers_outlive_a_session_that_ends_while_they_are_written(
+    station: ServedStation, visit: OpenPage
+) -> None:
+    page = await visit(station.url, screen=PHONE)
+    page.expects_refusals = True
+    await page.go("station")
+    await sign_in(page)
+    await page.wait_for_text("#session-link", "Signed in")
+    await page.page.get_by_role("button", name="Put this station into service").click()
+    step = page.page.locator(".steps li").filter(has_text="Who was here")
+    await step.wait_for()
+    if await step.locator("summary").count():  # Another test may have answered it.
+        await step.locator("summary").click()
+    remarks = step.get_by_label("Anything for those who come next")
+    await remarks.fill("the ladder is loose")
+    await page.page.context.clear_cookies()
+    await (
+        step.get_by_role("button", name="Take")
+        .or_(step.get_by_role("button", name="Change"))
+        .click()
+    )
+    await sign_in(page)
+    await page.wait_for_text("#session-link", "Signed in")
+    await remarks.wait_for()
+    assert await remarks.input_value() == "the ladder is loose"
+
+
 async def test_a_configuration_that_cannot_be_written_is_there_to_be_saved_by_hand(
     station: ServedStation, visit: OpenPage
 ) -> None:
@@ -173,11 +222,9 @@ async def test_a_configuration_that_cannot_be_written_is_there_to_be_saved_by_ha
 
 
 async def test_a_page_that_asks_for_the_password_shows_nothing_before(
-    visit: OpenPage, tmp_path_factory: pytest.TempPathFactory, radio: PseudoRadio
+    visit: OpenPage, tmp_path: Path, plug_in: Callable[[], PseudoRadio]
 ) -> None:
-    station = ServedStation(
-        tmp_path_factory.mktemp("barred"), {"north": radio.device}, page='read = "password"\n'
-    )
+    station = ServedStation(tmp_path, {"north": plug_in().device}, page='read = "password"\n')
     await asyncio.to_thread(station.start)
     try:
         page = await visit(station.url)

@@ -1,12 +1,13 @@
 """Each section of the page in Chromium: small screens, accessibility, a week, ten thousand tags."""
 
 import csv
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import PHONE, SECTIONS, TABLET, OpenPage
+from browser import PHONE, SECTIONS, SMALLEST, TABLET, OpenPage
 from pseudo_terminals import PseudoRadio
 from season import ANTENNAS, TAGS, write_week
 from served_station import STATION, ServedStation, say, tag_of
@@ -66,6 +67,9 @@ async def test_no_section_is_wider_than_a_phone_nor_its_table_than_a_tablet(
         await page.settled()
         await page.picture(f"phone-{section}")
         too_wide[section] = await page.overflow()
+        await page.page.set_viewport_size(SMALLEST)
+        too_wide[section] += await page.overflow()
+        await page.page.set_viewport_size(PHONE)
     await page.page.set_viewport_size(TABLET)
     await page.go("live")
     too_wide["live"] += await page.overflow()
@@ -236,6 +240,22 @@ async def test_an_export_that_lacks_something_says_what_to_do(
     assert len(await failure.inner_text()) > 20
 
 
+async def test_a_table_that_is_refused_is_told_in_the_words_of_the_station(
+    season: Season, visit: OpenPage
+) -> None:
+    page = await visit(season.station.url)
+    page.expects_refusals = True
+    await page.go("files")
+    gone = json.dumps({"error": "the store is gone", "do": "restart the station"})
+    await page.page.route(
+        "**/api/download/detections.csv*", lambda route: route.fulfill(status=503, body=gone)
+    )
+    await page.page.get_by_role("button", name="Download").click()
+    failure = page.page.locator("#view-files .failure")
+    await failure.wait_for()
+    assert "the store is gone" in await failure.inner_text()
+
+
 async def test_the_log_shows_its_tail_as_text(season: Season, visit: OpenPage) -> None:
     page = await visit(season.station.url)
     await page.go("log")
@@ -259,7 +279,7 @@ async def test_antennas_are_told_by_a_compass_in_words_too(season: Season, visit
     page = await visit(season.station.url, screen=TABLET)
     await page.go("antennas")
     season.beep()
-    await page.wait_for_text("#antenna-cards .card", "just now")
+    await page.wait_for_text("#antenna-cards .card .age", "heard a tag")
     words = await page.text("#compass figcaption")
     assert "north (10°)" in words
     assert "south (200°)" in words

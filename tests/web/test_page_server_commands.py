@@ -104,7 +104,7 @@ async def test_a_screen_is_refreshed_while_other_tags_are_heard(tmp_path: Path) 
 
         talking = asyncio.create_task(others())
         assert [await aside(lambda: next(rows)) for _ in range(2)] == [None, None]
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         stop.set()
         await talking
         rows.close()

@@ -30,7 +30,7 @@ from receiver.web.local_client import connect
 from receiver.web.unix_address import socket_beside
 
 STOPOVER = str(Path(sys.executable).with_name("stopover"))
-STOPS_WITHIN_S = 5.0
+STOPS_WITHIN_S = 20.0
 
 
 def free_port() -> int:
@@ -65,7 +65,7 @@ class Running:
         self.wanted = msgspec.structs.replace(self.wanted, page=changed)
         self.daemon.reload()
         await until(lambda: self.daemon.settings.page == changed)
-        await until(lambda: not self.daemon._reload.is_set())
+        await until(lambda: not self.daemon._reload.is_asked)
         await asyncio.sleep(0)
 
     async def stop(self) -> None:
@@ -297,20 +297,20 @@ def test_nothing_is_loaded_for_the_page_until_somebody_knocks(tmp_path: Path) ->
     try:
         maps = Path(f"/proc/{station.pid}/maps")
         log_path = tmp_path / "log"
-        give_up_at = time.monotonic() + 20
+        give_up_at = time.monotonic() + 60
         while b'"page"' not in log_path.read_bytes():
             assert time.monotonic() < give_up_at, log_path.read_text()
             assert station.poll() is None, log_path.read_text()
             time.sleep(0.01)
         time.sleep(0.5)
         assert "aiohttp" not in maps.read_text()
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as knocking:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as knocking:
             knocking.sendall(b"GET /api/session HTTP/1.0\r\nHost: localhost\r\n\r\n")
             assert knocking.recv(12) == b"HTTP/1.0 200"
         assert "aiohttp" in maps.read_text()
     finally:
         station.send_signal(signal.SIGTERM)
-        assert station.wait(10) == 0
+        assert station.wait(60) == 0
 
 
 @pytest.mark.parametrize(
@@ -339,13 +339,13 @@ def test_the_antennas_of_the_demo_point_somewhere(tmp_path: Path) -> None:
             begins = (line for line in demo.stderr if " page " in line or " link open " in line)
             (page,) = (line for line in islice(begins, 4) if " page " in line)
             port = int(page.strip().rpartition(":")[2].rstrip("/"))
-            asked = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            asked = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             asked.request("GET", "/api/status")
             antennas = json.loads(asked.getresponse().read())["antennas"]
             asked.close()
             demo.stderr.close()  # Nobody reads its log any more.
             demo.terminate()
-            assert demo.wait(timeout=20) == 0
+            assert demo.wait(timeout=60) == 0
         finally:
             demo.kill()
     assert {each["antenna"]: (each["bearing_deg"], each["kind"]) for each in antennas} == {
@@ -357,8 +357,13 @@ def test_the_antennas_of_the_demo_point_somewhere(tmp_path: Path) -> None:
 
 def test_the_demo_serves_its_page_also_where_its_port_is_taken(tmp_path: Path) -> None:
     with contextlib.ExitStack() as held:
-        with contextlib.suppress(OSError):  # Somebody else's is as good.
-            held.enter_context(socket.create_server(("127.0.0.1", PageSettings().port)))
+        give_up_at = time.monotonic() + 60
+        while time.monotonic() < give_up_at:
+            # Another test's demo may have it, and give it back too soon; a lasting one is as good.
+            with contextlib.suppress(OSError):
+                held.enter_context(socket.create_server(("127.0.0.1", PageSettings().port)))
+                break
+            time.sleep(0.05)
         demo = subprocess.run(
             [STOPOVER, "demo", "--duration", "1"],
             capture_output=True,

@@ -5,10 +5,12 @@ import contextlib
 import csv
 import io
 import os
+import re
 import shutil
 import sqlite3
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -22,7 +24,8 @@ from receiver.limits import PAGE_DOWNLOADS
 from receiver.settings import Settings, StationSettings
 from receiver.sink_settings import FolderSink
 from receiver.store.database import Store
-from receiver.store.queries import DETECTION_KEYS, DetectionFilter, Reader
+from receiver.store.detection_rows import DETECTION_KEYS
+from receiver.store.queries import DetectionFilter, Reader
 from receiver.web import downloads, made_files
 from receiver.web.made_files import MakingError, Stopped, store_copy
 from receiver.web.row_chunks import RowChunks
@@ -96,6 +99,15 @@ async def test_csv_has_every_row_and_no_formula(tmp_path: Path) -> None:
         assert {row["rssi_dbm"] for row in rows} == {"-70"}
 
 
+async def test_who_asks_whether_there_are_rows_gets_none(tmp_path: Path) -> None:
+    async with serving(tmp_path) as rig:
+        fill(rig.store, 30)
+        async with rig.client.head(f"{DETECTIONS}.csv") as answer:
+            assert answer.status == 200
+            assert answer.headers["Content-Disposition"].startswith("attachment; filename=")
+            assert await answer.read() == b""
+
+
 @pytest.mark.parametrize(
     ("query", "wanted"),
     [
@@ -116,7 +128,10 @@ async def test_a_download_holds_what_was_asked_for(
         assert [msgspec.json.decode(line)["seq"] for line in lines] == wanted
 
 
-@pytest.mark.parametrize("query", ["since=yesterday", "min_confidence=0.8", "until=1"])
+@pytest.mark.parametrize(
+    "query",
+    ["since=yesterday", "min_confidence=0.8", "until=1", "since=2026-05-13&until=2026-05-12"],
+)
 async def test_a_download_of_nonsense_is_refused(tmp_path: Path, query: str) -> None:
     async with serving(tmp_path) as rig:
         assert await rig.status_of("GET", f"{DETECTIONS}.csv?{query}") == 400
@@ -236,6 +251,22 @@ async def test_one_file_is_made_at_a_time(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr(rig.page._downloads, "_is_making", True)
         assert await rig.status_of("GET", "/api/download/file/station.db") == 503
         assert await rig.status_of("GET", "/api/download/export/csv.zip") == 503
+
+
+@pytest.mark.parametrize("path", ["file/station.db", "export/csv.zip"])
+async def test_the_connection_is_kept_after_a_file(tmp_path: Path, path: str) -> None:
+    async with serving(tmp_path) as rig:
+        fill(rig.store, 30)
+        page = urlsplit(rig.url)
+        reader, writer = await asyncio.open_connection(page.hostname, page.port)
+        for wanted in (f"/api/download/{path}", "/api/session"):
+            writer.write(f"GET {wanted} HTTP/1.1\r\nHost: {page.netloc}\r\n\r\n".encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            assert head.startswith("HTTP/1.1 200 ")
+            (length,) = re.findall(r"Content-Length: (\d+)", head)
+            await reader.readexactly(int(length))
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_an_export_is_what_the_command_writes(tmp_path: Path) -> None:
@@ -372,7 +403,11 @@ async def test_a_store_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     async with serving(tmp_path) as rig:
         for end in ("", "-wal", "-shm"):
             (tmp_path / f"station.db{end}").unlink(missing_ok=True)
-        assert await rig.status_of("GET", f"{DETECTIONS}.csv") == 503
+        async with rig.client.get(f"{DETECTIONS}.csv") as answer:
+            assert answer.status == 503
+            assert (await answer.json())["error"].endswith("station.db: the store is gone")
+        async with rig.client.head(f"{DETECTIONS}.csv") as answer:  # So the page asks first.
+            assert answer.status == 503
         assert await rig.status_of("GET", "/api/history") == 503
         assert await rig.status_of("GET", "/api/tags") == 503
         assert await rig.status_of("GET", "/api/download/export/csv.zip") == 503

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import re
 import sqlite3
 import statistics
 import threading
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_rig import serving
+from structlog.testing import capture_logs
 
 from protocols.records import Detection, Record, RelayHealth, StationHealth
 from receiver.arrivals import ActivityRow, Arrival, ClockQuality, ClockSample, Source, Stamp
@@ -264,7 +266,7 @@ _EVENT = st.tuples(
     story=st.lists(_EVENT, max_size=20),
     offsets_s=st.tuples(st.integers(-900_000, 900_000), st.integers(-3_000, 3_000)),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_plots_follow_the_clock_whenever_it_is_set(
     tmp_path_factory: pytest.TempPathFactory, story: list[Event], offsets_s: tuple[int, int]
 ) -> None:
@@ -323,6 +325,7 @@ def test_readings_are_means_by_who_told_them(filled: Filled) -> None:
         at(StationHealth(measurements={"temperature_c": 22.0}), hour_s + 120, source=HOST),
         at(StationHealth(measurements={"temperature_c": 50.0}), hour_s + 120, "north"),
         at(StationHealth(measurements={"noise_dbm": -110, "battery_v": 3.9}), hour_s, "north"),
+        at(StationHealth(measurements={"noise_dbfs": -19.5, "gain_db": 30.0}), hour_s, "roof"),
         heard(hour_s + 1, antenna="south", noise_dbm=-100),
         heard(hour_s + 2, antenna="south", noise_dbm=-104),
         at(RelayHealth(relay_id="3796F5", battery_v=4.0), hour_s + 5, "nodes"),
@@ -338,6 +341,8 @@ def test_readings_are_means_by_who_told_them(filled: Filled) -> None:
             "north": -110,
             "south": -102,
         }
+        assert {who: line[-1] for who, line in told.noise_dbfs.items()} == {"roof": -19.5}
+        assert {who: line[-1] for who, line in told.gain_db.items()} == {"roof": 30.0}
         assert {who: line[-1] for who, line in told.battery_v.items()} == {
             "north": 3.9,
             "3796F5": 4.0,
@@ -448,6 +453,31 @@ def test_plots_that_are_of_no_use_are_made_again(filled: Filled, fault: str) -> 
             damaged.commit()
     with plots_of(filled.path) as plots:
         assert_is_what_the_store_holds(filled.path, asked(plots, "month"))
+
+
+def test_plots_that_cannot_be_made_name_their_own_file_and_are_told_once(filled: Filled) -> None:
+    filled.keep(heard(NOW_S))
+    path = plots_beside(filled.path)
+    path.mkdir()
+    with capture_logs() as log, plots_of(filled.path) as plots:
+        for _ in range(3):
+            with pytest.raises(PlotsError, match=re.escape(f"{path}: ")) as raised:
+                asked(plots)
+        assert f"remove {path}" in raised.value.do
+        path.rmdir()
+        for _ in range(2):
+            assert_is_what_the_store_holds(filled.path, asked(plots))
+    assert [each["event"] for each in log] == ["plots cannot be made", "plots can be made again"]
+    assert {each["path"] for each in log} == {str(path)}
+
+
+def test_plots_that_were_damaged_are_told_once(filled: Filled) -> None:
+    filled.keep(heard(NOW_S))
+    plots_beside(filled.path).write_bytes(bytes(5_000))
+    with capture_logs() as log, plots_of(filled.path) as plots:
+        for _ in range(2):
+            assert_is_what_the_store_holds(filled.path, asked(plots))
+    assert [each["event"] for each in log] == ["plots are made anew"]
 
 
 def test_plots_of_another_store_are_made_again(filled: Filled) -> None:

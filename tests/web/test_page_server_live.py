@@ -14,14 +14,14 @@ from receiver import log_ring
 from receiver.limits import LIVE_EVENT_ROWS, PAGE_STREAMS
 from receiver.live import LiveDetection
 from receiver.log import configure
-from receiver.web import live_stream
+from receiver.web import live_stream, looking
 
 
 def numbers(event: dict[str, list[dict[str, int]]]) -> list[int]:
     return [each["number"] for each in event["data"]]
 
 
-async def test_a_tag_is_on_the_stream_within_a_second_of_its_beep(tmp_path: Path) -> None:
+async def test_a_tag_is_on_the_stream_at_once_and_not_with_the_next_status(tmp_path: Path) -> None:
     async with serving(tmp_path) as rig, rig.client.get("/api/live") as answer:
         assert answer.content_type == "text/event-stream"
         events = Events(answer)
@@ -30,7 +30,7 @@ async def test_a_tag_is_on_the_stream_within_a_second_of_its_beep(tmp_path: Path
         rig.names = {"78664C33": "<b>RUFF & co</b>"}
         rig.hear("78664C33", -71.5)
         event = await events.following("detections")
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < live_stream.STATUS_EVERY_S
         (row,) = event["data"]
         assert msgspec.convert(row, LiveDetection).rssi_dbm == -71.5
         assert (row["number"], row["tag_name"], row["is_known"]) == (1, "<b>RUFF & co</b>", True)
@@ -168,12 +168,15 @@ async def test_streams_are_bounded_and_one_that_ends_makes_room(
             each.close()
 
 
-async def test_one_status_serves_all_who_look(tmp_path: Path) -> None:
+async def test_one_status_serves_all_who_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "_STATUS_KEPT_S", 600.0)  # A busy machine may be slow to ask.
     async with serving(tmp_path) as rig:
-        looking = [await rig.client.get("/api/live") for _ in range(10)]
-        for answer in looking:
+        answers = [await rig.client.get("/api/live") for _ in range(10)]
+        for answer in answers:
             await Events(answer).following("status")
-        for answer in looking:
+        for answer in answers:
             answer.close()
         assert rig.status_asked == 1
 
@@ -189,7 +192,7 @@ async def test_a_stream_ends_when_its_session_does(
         async with rig.client.get("/api/live") as answer:
             await Events(answer).following("status")
             rig.page.access.sessions._sessions.clear()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while await answer.content.readany():
                     pass
 
@@ -205,7 +208,7 @@ async def test_a_client_that_takes_nothing_is_let_go(
         writer.write(b"GET /api/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         await until(lambda: rig.page._streams._open[False] == 1)
         rig.names = {f"{number:08X}": "x" * 4_000 for number in range(100)}
-        give_up_at = time.monotonic() + 20
+        give_up_at = time.monotonic() + 60
         while rig.page._streams._open[False]:
             assert time.monotonic() < give_up_at
             for number in range(100):

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import structlog
 from conftest import Until
+from doctors_patient import Patient
 from page_rig import JSON, PageRig, serving
 
 from protocols.records import LogLine
 from receiver import log_ring
+from receiver.doctor import network
 from receiver.limits import LOG_LINES_KEPT, PAGE_REQUEST_BYTES
 from receiver.log import configure
 from receiver.log_ring import LogRing
@@ -29,7 +31,7 @@ from receiver.settings import (
 )
 from receiver.sink_settings import FolderSink, HttpSink
 from receiver.walk_test import SOURCE, mark_of
-from receiver.web import answers, app
+from receiver.web import answers, app, looking
 from receiver.web.door import _listening
 from receiver.web.static_files import StaticFiles
 
@@ -40,7 +42,7 @@ async def raw(rig: PageRig, sent: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(sent)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await reader.read()
     except ConnectionError:
         return b""
@@ -48,14 +50,15 @@ async def raw(rig: PageRig, sent: bytes) -> bytes:
         writer.close()
 
 
-async def test_the_status_is_the_stations(tmp_path: Path) -> None:
+async def test_the_status_is_the_stations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "_STATUS_KEPT_S", 600.0)  # A busy machine may be slow to ask.
     async with serving(tmp_path) as rig:
         rig.hear("78664C33")
         told = await rig.get("/api/status")
         assert (told["station"], told["detections"]) == ("marsh", 1)
         for _ in range(20):
             await rig.get("/api/status")
-        assert rig.status_asked <= 3
+        assert rig.status_asked == 1
 
 
 async def test_every_answer_tells_browsers_to_be_careful(tmp_path: Path) -> None:
@@ -208,7 +211,7 @@ async def test_a_connection_that_asks_nothing_is_closed(
         began = time.monotonic()
         assert await raw(rig, b"") == b""
         assert await raw(rig, b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ") == b""
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
 
 
 async def test_a_body_that_does_not_come_is_given_up(
@@ -289,6 +292,24 @@ async def test_facts_tell_no_secrets(tmp_path: Path) -> None:
         assert "uPlot" in told["licences"]
         assert "t0ken" not in json.dumps(told)
         assert "password" not in json.dumps(told)
+
+
+async def test_antennas_of_several_radios_are_among_the_facts(tmp_path: Path) -> None:
+    settings = Settings(
+        links=(SerialLink(name="ch1", device="/dev/null", antenna="up", antennas={"1": "south"}),)
+    )
+    async with serving(tmp_path, settings) as rig:
+        (link,) = (await rig.get("/api/facts"))["links"]
+        assert (link["antenna"], link["antennas"]) == ("up", {"1": "south"})
+
+
+async def test_the_doctor_knows_the_page_when_it_sees_it(tmp_path: Path) -> None:
+    patient = Patient(tmp_path)
+    patient.hears()
+    async with serving(tmp_path) as rig:
+        patient.text += f"[page]\nport = {rig.url.rpartition(':')[2]}\n"
+        (finding,) = await asyncio.to_thread(patient.found, network.page, also_good=True)
+    assert finding.severity == "ok"
 
 
 async def test_metrics_are_for_this_machine(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from typing import Final
 
 import msgspec
 
+from receiver.arrivals import SET_CLOCKS
 from receiver.store.schema import CLOCK_QUALITIES
 from receiver.store.true_hours import SampledClock, TrueHours
 
 _GOOD: Final = frozenset(
-    number for number, name in enumerate(CLOCK_QUALITIES) if name in ("pps", "gps", "ntp")
+    number for number, name in enumerate(CLOCK_QUALITIES) if name in SET_CLOCKS
 )
 _HOLDS_NS: Final = 70 * 60 * 10**9
 """A sample is taken every hour, and at every change: what it says holds until the next one."""

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from receiver.store.queries import iso_utc
+from receiver.utc_text import iso_utc
 from receiver.web.plots import tables
 from receiver.web.plots.clock_history import ClockHistory, clock_history, true_hours
 from receiver.web.plots.sidecar import Plots
@@ -70,6 +70,9 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     other_tags: list[int]
     levels: dict[str, LevelHistory]
     noise_dbm: dict[str, Line]
+    noise_dbfs: dict[str, Line]
+    """Of software radios, relative to full scale at their gain."""
+    gain_db: dict[str, Line]
     listening: dict[str, Line]
     """Part of the time that the antenna listened; as finely as hours tell."""
     clock: ClockHistory
@@ -149,6 +152,8 @@ def history(
         other_tags=others,
         levels=counts.levels(),
         noise_dbm=_of("noise_dbm", readings),
+        noise_dbfs=_of("noise_dbfs", readings),
+        gain_db=_of("gain_db", readings),
         listening=listening(connection, window, now_s),
         clock=clock_history(connection, window.start_s, window.step_s, window.steps),
         temperature_c=_own("temperature_c", readings, window),

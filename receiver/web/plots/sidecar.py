@@ -30,14 +30,12 @@ from receiver.limits import (
     PLOTS_QUARTERS_KEPT_S,
 )
 from receiver.web.plots import tables
+from receiver.web.plots.opening import PlotsFileError, close_synced, connected, take_into_use
 
 log = structlog.get_logger()
 
 _Told = TypeVar("_Told")
 
-_FREE: Final = 0
-_IN_USE: Final = 1
-_SYNCED: Final = 2
 _MINUTE_S: Final = 60
 
 
@@ -68,6 +66,7 @@ class Plots:
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
         self._is_stopped = False
+        self._is_told = False
         self.rows_counted = 0
         """By the update in work."""
         self.rows_to_count = 0
@@ -83,14 +82,8 @@ class Plots:
     def close(self) -> None:
         """Close the file; what is in it is good from now on."""
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        with contextlib.suppress(sqlite3.Error):
-            # Two syncs: what says that the rest is whole must not reach the disk before it.
-            connection.execute("PRAGMA main.synchronous = FULL")
-            connection.execute("UPDATE state SET in_use = ?", (_SYNCED,))
-            connection.execute("UPDATE state SET in_use = ?", (_FREE,))
-        connection.close()
+        if connection is not None:
+            close_synced(connection)
 
     def asked(self, ask: Callable[[], _Told]) -> _Told:
         """Return what a question returns that begins with `up_to_date`.
@@ -101,16 +94,39 @@ class Plots:
             PlotsError: there is no store, no room on the disk, or the store cannot be read.
             PlotsStopped: `stop` was called.
         """
+        reason: sqlite3.Error | None = None
         try:
-            return ask()
+            told = ask()
         except sqlite3.Error as error:
+            reason = error
             self._give_up(error)
-            log.info("plots are made anew", reason=str(error))
-        try:
-            return ask()
-        except sqlite3.Error as error:
-            self._give_up(error)
-            raise PlotsError(f"the store cannot be read now: {error}", "see its log") from error
+            try:
+                told = ask()
+            except sqlite3.Error as again:
+                self._give_up(again)
+                raise self._refused(again) from again
+        if self._is_told:
+            self._is_told = False
+            log.warning("plots can be made again", path=str(self._path))
+        elif reason is not None:
+            log.info("plots are made anew", path=str(self._path), reason=str(reason))
+        return told
+
+    def _refused(self, error: sqlite3.Error) -> PlotsError:
+        """Return why there are no plots, though their file was thrown away; tell it once."""
+        is_read_only = getattr(error, "sqlite_errorname", "").startswith("SQLITE_READONLY")
+        if not is_read_only and not isinstance(error, PlotsFileError):
+            return PlotsError(f"the store cannot be read now: {error}", "see its log")
+        refused = PlotsError(
+            f"{self._path}: the plots' file cannot be used: {error}",
+            f"remove {self._path}: it holds counts only, and is made anew from the store",
+        )
+        if not self._is_told:
+            self._is_told = True
+            log.warning(
+                "plots cannot be made", path=str(self._path), reason=str(error), do=refused.do
+            )
+        return refused
 
     def _give_up(self, error: sqlite3.Error) -> None:
         """Throw the file away for an error; raise where another file would not help."""
@@ -280,38 +296,10 @@ class Plots:
         if shutil.disk_usage(self._store.parent).free < PLOTS_LEAVE_FREE_BYTES:
             self._throw_away()
             raise _no_room()
-        self._connection = _connected(self._path, self._store)
+        self._connection = connected(self._path, self._store)
         self._opened = store
-        self._prepare(self._connection)
+        take_into_use(self._connection)
         return self._connection
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Take the file as it is, or lay it out anew.
-
-        Raises:
-            sqlite3.Error: it is of no use.
-        """
-        (store_uuid,) = connection.execute("SELECT store_uuid FROM store.station").fetchone()
-        made = connection.execute(
-            "SELECT count(*) FROM main.sqlite_schema WHERE name = 'state'"
-        ).fetchone()[0]
-        if made:
-            state = connection.execute("SELECT version, store_uuid, in_use FROM state").fetchone()
-            if state != (tables.VERSION, store_uuid, _FREE):
-                raise sqlite3.DatabaseError("they were not closed, or are of another store")
-        else:
-            connection.executescript(tables.TABLES)
-            connection.executescript(tables.COUNTS.format(temporary="", prefix=""))
-            connection.execute(
-                "INSERT INTO state VALUES (?, ?, ?, 0, 0, 0, 0, 0)",
-                (tables.VERSION, store_uuid, _FREE),
-            )
-        connection.executescript(tables.FRESH)
-        connection.executescript(tables.COUNTS.format(temporary="TEMPORARY", prefix="minute_"))
-        # From here on a power cut leaves it of no use, and so it says.
-        connection.execute("PRAGMA main.synchronous = FULL")
-        connection.execute("UPDATE state SET in_use = ?", (_IN_USE,))
-        connection.execute("PRAGMA main.synchronous = OFF")
 
     def _throw_away(self) -> None:
         connection, self._connection = self._connection, None
@@ -341,23 +329,6 @@ class Plots:
                 with contextlib.suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
             raise
-
-
-def _connected(path: Path, store: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path.absolute().as_uri(), uri=True, isolation_level=None, check_same_thread=False
-    )
-    try:
-        # It can be made again: nothing is synced, and what undoes a statement is in memory.
-        connection.execute("PRAGMA main.synchronous = OFF")
-        connection.execute("PRAGMA main.journal_mode = MEMORY")
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute("ATTACH ? AS store", (f"{store.absolute().as_uri()}?mode=ro",))
-        connection.execute("PRAGMA busy_timeout = 5000")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
 
 
 def _no_room() -> PlotsError:

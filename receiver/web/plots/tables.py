@@ -9,7 +9,7 @@ from typing import Final
 
 QUARTER_S: Final = 900
 HOUR_S: Final = 3600
-VERSION: Final = 1
+VERSION: Final = 2
 """Another one makes the file anew."""
 
 RANGE_ROWS: Final = 4_096
@@ -222,7 +222,8 @@ def counting(prefix: str) -> tuple[str, ...]:
     SELECT :step_s, {step}, key, who, part, count(*), sum(value)
     FROM fresh, json_each(measured)
     WHERE measured IS NOT NULL AND json_each.type IN ('integer', 'real')
-        AND (key IN ('noise_dbm', 'temperature_c', 'voltage_v', 'battery_v', 'disk_free_bytes')
+        AND (key IN ('noise_dbm', 'noise_dbfs', 'gain_db', 'temperature_c', 'voltage_v',
+                'battery_v', 'disk_free_bytes')
             OR key LIKE 'waiting@_%' ESCAPE '@')
     GROUP BY 2, 3, 4, 5
     ON CONFLICT DO UPDATE SET n = n + excluded.n, total = total + excluded.total""",

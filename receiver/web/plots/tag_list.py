@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from receiver.confidence import CONFIDENCES, Confidence
-from receiver.store.queries import iso_utc
+from receiver.utc_text import iso_utc
 from receiver.web.plots.sidecar import Plots
 
 Sorting: TypeAlias = Literal["last", "detections", "tag"]

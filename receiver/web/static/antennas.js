@@ -2,7 +2,7 @@
 
 import { start as showCompass } from "./compass.js";
 import { byId, element, facts, say, show, sign } from "./dom.js";
-import { NONE, ago, antennaName, count, counted, level, levelOf } from "./format.js";
+import { ago, antennaName, count, counted, level, levelOf, quantity } from "./format.js";
 import { sparkline } from "./sparkline.js";
 import * as station from "./station.js";
 
@@ -20,6 +20,9 @@ const WORDS = {
   silent: "silent: the radio does not answer",
   failed: "no connection",
 };
+
+/** A status may be a second old; what was heard later than this after it is of a clock set back. */
+const AHEAD_MS = 2000;
 
 /** By link and antenna: the card's parts and when it heard something last. */
 const cards = new Map();
@@ -77,7 +80,7 @@ function newCard() {
     state: element("p", { class: "state" }),
     age: element("p", { class: "age" }),
     last: element("p", { class: "last" }),
-    line: element("div", {}),
+    line: element("figure", {}),
     facts: element("div", {}),
     lastHeard: null,
     drawn: "",
@@ -100,6 +103,7 @@ function fill(card, antenna, link) {
   card.node.dataset.state = state;
   say(card.name, antennaName(antenna));
   say(card.aim, aimOf(antenna));
+  if (Date.parse(card.lastHeard) > station.nowMs() + AHEAD_MS) card.lastHeard = null;
   hear(
     card,
     antenna.last_heard ?? null,
@@ -114,7 +118,7 @@ function fill(card, antenna, link) {
     sign(HOW[state] ?? "unknown"),
     element("span", {}, (WORDS[state] ?? state) + (link?.reason ? `, ${link.reason}` : "")),
   );
-  card.line.replaceChildren(...(antenna.detections_by_hour?.length ? [sparkline(antenna)] : []));
+  card.line.replaceChildren(...(antenna.detections_by_hour?.length ? sparkline(antenna) : []));
   card.facts.replaceChildren(facts(rowsOf(antenna, link)));
 }
 
@@ -131,24 +135,31 @@ function aimOf({ antenna, link, kind, bearing_deg: bearing }) {
     kind,
     bearing === null || bearing === undefined ? null : `${Math.round(bearing)}°`,
   ];
-  return [...parts, antenna === null ? null : link].filter(Boolean).join(", ");
+  return [...parts, antenna === null || antenna === link ? null : link].filter(Boolean).join(", ");
 }
+
+/** A software radio that is not calibrated knows its noise against its full scale only. */
+const noiseOf = ({ noise_dbm: dbm, noise_dbfs: dbfs }) =>
+  (dbm ?? null) === null && (dbfs ?? null) !== null
+    ? quantity(dbfs, "dB relative to full scale", 1)
+    : level(dbm);
 
 function rowsOf(antenna, link) {
   const rejects = Object.entries(antenna.rejects ?? {});
   return [
     [
       "Detections",
-      antenna.detections === undefined ? null : `${count(antenna.detections)} since the start`,
+      antenna.detections === undefined ? null : `${count(antenna.detections)} since start`,
     ],
     ["Tags", antenna.tags === undefined ? null : `${count(antenna.tags)} in the last hour`],
-    ["Noise", antenna.noise_dbm === undefined ? null : level(antenna.noise_dbm)],
+    ["Noise", antenna.noise_dbm === undefined ? null : noiseOf(antenna)],
+    ["Gain", (antenna.gain_db ?? null) === null ? null : quantity(antenna.gain_db, "dB", 1)],
     ["This hour", antenna.frames === undefined ? null : counted(antenna.frames, "frame")],
     [
       "Rejected",
       rejects.length
         ? rejects.map(([reason, number]) => `${count(number)} ${reason}`).join(", ")
-        : NONE,
+        : antenna.rejects && "none",
     ],
     ["Not understood", link?.unknown_frames ? counted(link.unknown_frames, "frame") : null],
     ["Firmware", link?.firmware],

@@ -1,6 +1,7 @@
 // Asking the station. Its errors say what is wrong and what to do; both reach the reader.
 
 const PATIENCE_MS = 15000;
+const SESSION = "/api/session";
 
 /** An answer that is no success. */
 export class StationError extends Error {
@@ -13,12 +14,13 @@ export class StationError extends Error {
   }
 }
 
-const FORBIDDEN = new Set([401, 403]);
+/** A change answered so needs the password: there is no session, or no more. */
+export const FORBIDDEN = new Set([401, 403]);
 
 let token = null;
-let afterRefusal = () => {};
+let afterRefusal = async () => {};
 
-/** Call this when a change is refused to this browser: its session may be over. */
+/** Call this, and wait, when a change is refused to this browser: its session may be over. */
 export function heedRefusals(listener) {
   afterRefusal = listener;
 }
@@ -30,6 +32,15 @@ export function trust(csrf) {
 
 /** The JSON at a path; raises StationError. */
 export const read = (path, patienceMs = PATIENCE_MS) => asked(path, { method: "GET" }, patienceMs);
+
+/** Ask whether a path could be read, and read nothing of it; raises StationError. */
+export async function ask(path) {
+  const answer = await answered(path, { method: "HEAD" });
+  if (answer.ok) return;
+  const words = await answered(path, { method: "GET" }); // The answer to HEAD has none.
+  if (!words.ok) throw await refused(words);
+  await words.body.cancel();
+}
 
 /** Post JSON; the answer's JSON; raises StationError. */
 export const post = (path, body) =>
@@ -47,10 +58,9 @@ function headers() {
   return token === null ? base : { ...base, "X-CSRF-Token": token };
 }
 
-async function asked(path, request, patienceMs = PATIENCE_MS) {
-  let answer;
+async function answered(path, request, patienceMs = PATIENCE_MS) {
   try {
-    answer = await fetch(path, {
+    return await fetch(path, {
       ...request,
       credentials: "same-origin",
       cache: "no-store",
@@ -59,8 +69,18 @@ async function asked(path, request, patienceMs = PATIENCE_MS) {
   } catch {
     throw new StationError("The station does not answer.", "Is it on, and are you in its network?");
   }
+}
+
+async function asked(path, request, patienceMs = PATIENCE_MS) {
+  const answer = await answered(path, request, patienceMs);
   if (!answer.ok) {
-    if (request.method !== "GET" && FORBIDDEN.has(answer.status)) afterRefusal();
+    if (request.method !== "GET" && path !== SESSION && FORBIDDEN.has(answer.status)) {
+      const before = token;
+      await afterRefusal();
+      // Another tab of this browser has signed in anew: what it may do, this one may.
+      if (token !== null && token !== before)
+        return asked(path, { ...request, headers: headers() }, patienceMs);
+    }
     throw await refused(answer);
   }
   if (answer.status === 204) return null;

@@ -2,12 +2,12 @@
 
 import { start as watchAlarms } from "./alarms.js";
 import { start as showAntennas } from "./antennas.js";
-import { byId } from "./dom.js";
+import { byId, failure } from "./dom.js";
 import { start as showGlance } from "./glance.js";
 import { start as showHeader } from "./header.js";
 import { start as showLive } from "./live.js";
 import * as session from "./session.js";
-import { keepTime } from "./station.js";
+import { keepTime, on } from "./station.js";
 import * as stream from "./stream.js";
 
 const FIRST = "live";
@@ -58,14 +58,30 @@ async function route({ isMove = true } = {}) {
 
 async function show(name, words) {
   const section = byId(`view-${name}`);
-  const view = await LATER[name]();
+  let view;
+  try {
+    view = await LATER[name]();
+  } catch {
+    section.replaceChildren(notLoaded());
+    section.removeAttribute("aria-busy");
+    return;
+  }
   if (!opened.has(name)) {
     opened.set(name, view);
+    section.replaceChildren();
     view.start(section);
   }
   // Somebody may have gone on meanwhile.
   if (place()[0] === name) await view.enter?.(words);
   section.removeAttribute("aria-busy");
+}
+
+/** A section is fetched when it is wanted first; without the station there is none. */
+function notLoaded() {
+  return failure({
+    message: "This section could not be fetched from the station.",
+    advice: "It is tried again when the station answers; if it stays away, load the page again.",
+  });
 }
 
 showHeader();
@@ -76,6 +92,12 @@ showAntennas();
 window.addEventListener("hashchange", () => {
   // The skip link leads to #main, which is no section.
   if (window.location.hash !== "#main") route();
+});
+// What a section told meanwhile, or could not ask for, is asked for when the station is back.
+let hasConnected = false;
+on("connected", () => {
+  if (hasConnected) route({ isMove: false });
+  hasConnected = true;
 });
 route({ isMove: false });
 keepTime();

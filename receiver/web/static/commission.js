@@ -1,6 +1,6 @@
 // Putting a station into service: each step tells what is there and what to do, and takes answers.
 
-import { post, read } from "./api.js";
+import { FORBIDDEN, post, read } from "./api.js";
 import { element, failure, say, sign } from "./dom.js";
 import { sessionPanel } from "./session.js";
 import * as station from "./station.js";
@@ -14,6 +14,8 @@ const steps = element("ol", { class: "steps" });
 const trouble = element("div", {});
 const end = element("div", {});
 const shown = new Map();
+/** By step: answers that somebody began to give; they outlive a session that ends meanwhile. */
+const begun = new Map();
 let timer = 0;
 
 /** Show the steps in `place` and keep them up to date while the section is seen. */
@@ -76,6 +78,11 @@ function answerForm(step) {
   const failed = element("div", {});
   const fields = step.questions.map(field);
   const form = element("form", { class: "fields" }, ...fields.map((each) => each.label));
+  const answers = () => Object.fromEntries(fields.map(({ input }) => [input.name, input.value]));
+  form.addEventListener("input", ({ target: { name, value } }) => {
+    if (name) begun.set(step.name, { ...begun.get(step.name), [name]: value });
+  });
+  for (const { input } of fields) input.value = begun.get(step.name)?.[input.name] ?? input.value;
   if (fields.length)
     form.append(element("button", { class: "main" }, step.progress === "ok" ? "Change" : "Take"));
   if (step.progress === "waiting") form.append(skipping(step, failed));
@@ -91,14 +98,10 @@ function answerForm(step) {
   form.append(failed);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    answer(
-      step.name,
-      Object.fromEntries(fields.map(({ input }) => [input.name, input.value])),
-      failed,
-    );
+    answer(step.name, answers(), failed);
   });
   return step.progress === "ok" && fields.length
-    ? element("details", {}, element("summary", {}, "Change"), form)
+    ? element("details", { open: begun.has(step.name) }, element("summary", {}, "Change"), form)
     : form;
 }
 
@@ -133,12 +136,15 @@ function skipping({ name, title }, failed) {
 async function answer(name, answers, failed) {
   try {
     const state = await post(`/api/commission/${name}`, answers);
+    begun.delete(name);
     shown.delete(name);
     steps.replaceChildren();
     shown.clear();
     showSteps(state);
   } catch (error) {
     failed.replaceChildren(failure(error), ...toSave(error.said.text_to_save));
+    // The session is over: the password is asked for above the first step, which may be far up.
+    if (FORBIDDEN.has(error.status)) steps.parentElement.scrollIntoView();
   }
 }
 

@@ -80,6 +80,39 @@ export function table(caption, columns, rows, { isCaptionSeen = false } = {}) {
   );
 }
 
+/** A table whose rows are cards on a phone; a column without a name is told by `unnamed`. */
+export function cards(caption, columns, rows, unnamed = "") {
+  // What is no table for the eye stays one for the ear by its roles.
+  const head = columns.map((name) =>
+    element(
+      "th",
+      { role: "columnheader", scope: "col" },
+      name || element("span", { class: "unseen" }, unnamed),
+    ),
+  );
+  const body = rows.map(([first, ...rest]) =>
+    element(
+      "tr",
+      { role: "row" },
+      element("th", { role: "rowheader", scope: "row" }, first),
+      ...rest.map((cell, place) =>
+        element("td", { role: "cell", "data-name": columns[place + 1] || null }, cell ?? ""),
+      ),
+    ),
+  );
+  return element(
+    "table",
+    { class: "stacked", role: "table" },
+    element("caption", { class: "unseen" }, caption),
+    element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...head)),
+    element("tbody", { role: "rowgroup" }, ...body),
+  );
+}
+
+/** The words of an error, ended so that its advice can follow. */
+export const opening = ({ message, advice }) =>
+  advice && !/[.!?:]$/.test(message) ? `${message}:` : message;
+
 /** What failed and what to do about it, as the station said it. */
 export function failure(error) {
   return element(
@@ -89,7 +122,7 @@ export function failure(error) {
     element(
       "span",
       {},
-      element("strong", {}, error.message),
+      element("strong", {}, opening(error)),
       error.advice ? ` ${error.advice}` : "",
     ),
   );

@@ -1,7 +1,7 @@
 // Everything out of the station with a phone or a laptop: files that lie there, and periods.
 
-import { read, refused } from "./api.js";
-import { element, failure, say, table } from "./dom.js";
+import { ask, read, refused } from "./api.js";
+import { cards, element, failure, say } from "./dom.js";
 import { antennaName, bytes, dateTime, isoOf } from "./format.js";
 import * as station from "./station.js";
 
@@ -91,7 +91,7 @@ export async function enter() {
     const listed = (await read("/api/downloads")).files;
     files.replaceChildren(
       listed.length
-        ? table("Files on the station", ["File", "What", "Size", "Written, UTC"], listed.map(row))
+        ? cards("Files on the station", ["File", "What", "Size", "Written, UTC"], listed.map(row))
         : element("p", { class: "muted" }, "No files besides the store."),
     );
   } catch (error) {
@@ -140,15 +140,30 @@ async function download() {
   const query = new URLSearchParams();
   if (since.value) query.set("since", utc(since.value));
   if (until.value) query.set("until", utc(until.value));
+  if (since.value && until.value && since.value >= until.value) {
+    const error = { message: "The period is empty.", advice: "“From” must be before “To”." };
+    said.replaceChildren(failure(error));
+    return;
+  }
+  said.replaceChildren();
   if (TABLES.some(([name]) => name === format.value)) {
     if (tag.value.trim()) query.set("tag", tag.value.trim());
     if (antenna.value) query.set("antenna", antenna.value);
     if (confidence.value) query.set("min_confidence", confidence.value);
-    // The browser writes it to its disk as it comes: a season does not fit into a phone's memory.
-    save(`/api/download/detections.${format.value}?${query}`, "");
+    await downloadTable(`/api/download/detections.${format.value}?${query}`);
     return;
   }
   await downloadExport(format.value, query);
+}
+
+/** The browser writes it to its disk as it comes: a season does not fit into a phone's memory. */
+async function downloadTable(address) {
+  try {
+    await ask(address); // Of a download that fails the browser would tell in words of its own.
+    save(address, "");
+  } catch (error) {
+    said.replaceChildren(failure(error));
+  }
 }
 
 /** An export may be refused (it lacks what the owner must tell first): ask, then save. */

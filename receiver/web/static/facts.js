@@ -1,8 +1,8 @@
 // The station itself: who may change it, what it runs on, its radios, its ways out, its computer.
 
 import { read } from "./api.js";
-import { element, facts, failure, show, sign, table } from "./dom.js";
-import { NONE, ago, bytes, count, dateTime, duration, quantity } from "./format.js";
+import { cards, element, facts, failure, show, sign } from "./dom.js";
+import { NONE, ago, bytes, count, counted, dateTime, duration, quantity } from "./format.js";
 import { sessionPanel } from "./session.js";
 import * as station from "./station.js";
 
@@ -19,6 +19,9 @@ const SINK_SIGNS = {
   starting: "unknown",
   paused: "unverified",
   limited: "unverified",
+  "not yet": "unverified",
+  "by hand": "unverified",
+  "no store": "warning",
   away: "warning",
   refused: "failed",
 };
@@ -84,6 +87,7 @@ function showNow(status) {
     status.sinks,
     status.store,
     status.clock.quality,
+    status.clock.steps,
     status.host.temperature_c,
   ]);
   if (told === shown) return;
@@ -115,8 +119,8 @@ function clockFacts({ clock, started, uptime_s: uptime, latitude, longitude }) {
       "Position",
       latitude === null ? "not known" : `${latitude.toFixed(5)}, ${longitude.toFixed(5)}`,
     ],
-    ["Daemon started", `${dateTime(started)} UTC, ${duration(uptime)} ago`],
-    ["Times on this page", "UTC, as in every file and export"],
+    ["Started", `${dateTime(started).slice(0, 16)}, ${duration(uptime)} ago`],
+    ["All times", "UTC, also in files and exports"],
   ]);
 }
 
@@ -131,11 +135,21 @@ function storeFacts(store) {
       "Room for",
       store.days_left === null ? null : `${count(Math.round(store.days_left))} days at this rate`,
     ],
-    ["Waiting", `${count(store.waiting_rows)} rows not yet on the disk`],
-    ["Lost", store.dropped_rows ? `${count(store.dropped_rows)} rows found no room` : null],
+    ["Waiting", `${counted(store.waiting_rows, "row")} not yet on the disk`],
+    ["Lost", store.dropped_rows ? `${counted(store.dropped_rows, "row")} found no room` : null],
+    ["Made room", prunedOf(store.rows_pruned)],
     ["Moved aside", store.set_aside.length ? store.set_aside.join(", ") : null],
     ["Identity", element("code", {}, store.store_uuid)],
   ]);
+}
+
+/** What was deleted so that newer rows have room; null where nothing was. */
+function prunedOf(byTable) {
+  const sum = (what) => Object.values(byTable).reduce((all, each) => all + (each[what] ?? 0), 0);
+  const [sent, unsent] = [sum("acknowledged"), sum("unacknowledged")];
+  if (!sent && !unsent) return null;
+  const lost = unsent ? count(unsent) : "none";
+  return `${counted(sent + unsent, "row")} deleted, ${lost} of them never sent`;
 }
 
 function linkTable(links) {
@@ -148,7 +162,7 @@ function linkTable(links) {
     count(link.frames),
     count(link.unknown_frames),
   ]);
-  return table("Links", ["Link", "Kind", "State", "Firmware", "Frames", "Not understood"], rows);
+  return cards("Links", ["Link", "Kind", "State", "Firmware", "Frames", "Not understood"], rows);
 }
 
 function sinkTable(sinks) {
@@ -170,9 +184,9 @@ function sinkTable(sinks) {
     sink.acknowledged_at ? ago(sink.acknowledged_at, station.nowMs()) : "never",
     count(sink.rows_refused),
   ]);
-  return table(
+  return cards(
     "Ways out",
-    ["Sink", "Kind", "State", "Rows waiting", "Oldest", "Acknowledged", "Refused"],
+    ["Sink", "Kind", "State", "Rows waiting", "Oldest", "Acknowledged", "Rows refused"],
     rows,
   );
 }
@@ -185,14 +199,17 @@ function hostFacts(host) {
     ["Temperature", quantity(host.temperature_c, "°C")],
     ["Voltage", host.voltage_v === null ? null : quantity(host.voltage_v, "V", 2)],
     ["Undervoltage", undervoltage(host)],
-    ["Load", host.load_1min === null ? null : host.load_1min.toFixed(2)],
+    ["Load, last minute", host.load_1min === null ? null : host.load_1min.toFixed(2)],
     [
       "Memory",
       host.memory_bytes === null
         ? null
         : `${bytes(host.memory_free_bytes)} free of ${bytes(host.memory_bytes)}`,
     ],
-    ["This program", host.process_memory_bytes === null ? null : bytes(host.process_memory_bytes)],
+    [
+      "Memory of Stopover",
+      host.process_memory_bytes === null ? null : bytes(host.process_memory_bytes),
+    ],
     ["Running for", duration(host.uptime_s)],
     [
       "Written to disk",
@@ -202,8 +219,11 @@ function hostFacts(host) {
     ],
     [
       "Wear of the card",
-      host.disk_wear_percent === null ? null : quantity(host.disk_wear_percent, "%"),
+      host.disk_wear_percent === null
+        ? null
+        : `at most ${quantity(host.disk_wear_percent, "%")} of its life`,
     ],
+    ["Spare blocks of the card", host.disk_end_of_life],
   ]);
 }
 

@@ -6,7 +6,8 @@ import * as station from "./station.js";
 
 const HEARING = new Set(["hearing", "quiet"]);
 const GOOD_CLOCKS = new Set(["pps", "gps", "ntp"]);
-const SINK_TROUBLE = new Set(["away", "refused"]);
+/** Waiting for a day to be over, or for a new day's bytes, is how they are meant to be. */
+const SINK_TROUBLE = new Set(["away", "refused", "no store", "paused"]);
 const GOOD = "verified";
 const WARN = "warning";
 const BAD = "failed";
@@ -52,13 +53,13 @@ export function start() {
 }
 
 function hears({ links }) {
-  const well = links.filter((link) => HEARING.has(link.state)).length;
-  const how = well === links.length ? GOOD : well ? WARN : BAD;
   if (!links.length) return [WARN, "none", "no radio is configured"];
-  const ill = links
-    .filter((link) => !HEARING.has(link.state))
-    .map((link) => `${link.name} ${link.state}`);
-  return [how, `${well}/${links.length}`, ill.length ? ill.join(", ") : "every radio works"];
+  const ill = links.filter((link) => !HEARING.has(link.state));
+  const well = links.length - ill.length;
+  const starts = ill.every((link) => link.state === "starting");
+  const how = !ill.length ? GOOD : starts ? UNKNOWN : well ? WARN : BAD;
+  const words = ill.map((link) => `${link.name} ${link.state}`).join(", ");
+  return [how, `${well}/${links.length}`, words || "every radio works"];
 }
 
 function clock({ clock: { quality, steps } }) {
@@ -71,42 +72,43 @@ function clock({ clock: { quality, steps } }) {
   ];
 }
 
-function kept({ store }) {
+function kept({ store, alarms }) {
   const left =
     store.days_left === null
       ? `${bytes(store.free_bytes)} free`
       : `room for ${count(Math.round(store.days_left))} d`;
   if (store.dropped_rows) return [BAD, "lost", `${count(store.dropped_rows)} rows found no room`];
   if (store.state === "opening") return [WARN, "opens", "the store is being checked"];
-  if (store.state !== "writing") return [BAD, store.state, left];
+  if (store.state !== "writing") return [BAD, store.state.replace("-", " "), left];
+  if (alarms.some((each) => each.alarm === "disk-low")) return [WARN, "disk low", left];
   return [GOOD, "safe", left];
 }
 
 function out({ sinks }) {
   if (!sinks.length) return [UNKNOWN, "local", "no upload is set up"];
   const waiting = sinks.reduce((sum, sink) => sum + sink.waiting_rows, 0);
-  const ill = sinks.filter((sink) => sink.reason && !sink.is_paused);
-  const acknowledged = sinks
-    .map((sink) => sink.acknowledged_at)
-    .filter(Boolean)
-    .sort()
-    .at(-1);
-  const words = ill.length ? `${ill[0].name}: ${ill[0].reason}` : `${count(waiting)} rows wait`;
-  const how = sinks.some((sink) => SINK_TROUBLE.has(sink.state)) || ill.length ? WARN : GOOD;
+  if (sinks.every((sink) => sink.state === "by hand"))
+    return [UNKNOWN, "by hand", `${counted(waiting, "row")} waiting`];
+  const ill = sinks.filter((sink) => sink.is_paused || SINK_TROUBLE.has(sink.state));
+  // One way out that works says nothing of another that does not: that one's last success is told.
+  const told = (ill.length ? ill : sinks).map((sink) => sink.acknowledged_at ?? "").sort();
+  const acknowledged = ill.length ? told[0] : told.at(-1);
+  const troubles = ill.map(({ name, is_paused: paused, state, reason }) =>
+    paused ? `${name}: paused` : `${name}: ${reason ?? state}`,
+  );
   return [
-    how,
-    acknowledged ? ago(acknowledged, station.nowMs()).replace(" ago", "") : "never",
-    words,
+    ill.length ? WARN : GOOD,
+    ago(acknowledged, station.nowMs()),
+    [`${counted(waiting, "row")} waiting`, ...troubles].join(", "),
   ];
 }
 
 function power({ host, uptime_s }) {
   if (host.undervoltage) return [BAD, "low", "undervoltage now: look at supply and cable"];
-  const short =
-    host.voltage_v === null ? quantity(host.temperature_c, "°C") : quantity(host.voltage_v, "V", 1);
-  const words = host.undervoltage_since_boot
-    ? "was too low since boot"
-    : `runs for ${duration(uptime_s)}`;
-  if (host.undervoltage_since_boot) return [WARN, short, words];
-  return [host.undervoltage === null && host.voltage_v === null ? UNKNOWN : GOOD, short, words];
+  const isKnown = host.undervoltage !== null || host.voltage_v !== null;
+  const steady = isKnown ? "steady" : "not told";
+  const short = host.voltage_v === null ? steady : quantity(host.voltage_v, "V", 1);
+  if (host.undervoltage_since_boot) return [WARN, short, "was too low since boot"];
+  const warmth = host.temperature_c === null ? "" : `${quantity(host.temperature_c, "°C")}, `;
+  return [isKnown ? GOOD : UNKNOWN, short, `${warmth}runs for ${duration(uptime_s)}`];
 }

@@ -1,6 +1,6 @@
 // The top of the page: which station, its time, whether it answers.
 
-import { byId, say, show } from "./dom.js";
+import { byId, opening, say, show } from "./dom.js";
 import { browserOffset, clockTime, duration, isoOf } from "./format.js";
 import * as station from "./station.js";
 import { line, open } from "./stream.js";
@@ -9,7 +9,6 @@ const CLOCKS = {
   pps: "good",
   gps: "good",
   ntp: "good",
-  unsynchronised: "bad",
 };
 /** A phone that is off by more than this misleads whoever compares it with the station. */
 const DEVICE_OFF_S = 5;
@@ -57,7 +56,7 @@ function showBanner() {
     const what =
       line.error === null
         ? `The station does not answer since ${since} UTC.`
-        : `${line.error.message} ${line.error.advice}`;
+        : `${opening(line.error)} ${line.error.advice}`;
     say(byId("banner-text"), `${what} Next try ${leftS ? `in ${leftS} s` : "now"}.`);
   }
   show(byId("banner"), isAway);

@@ -50,6 +50,10 @@ export function start() {
   form.addEventListener("submit", (event) => event.preventDefault());
   // A form has its old values until after the event.
   form.addEventListener("reset", () => queueMicrotask(() => apply(ANY)));
+  // The button goes with the filter: who pressed it by a key stands where another one begins.
+  byId("live-all").addEventListener("click", () =>
+    byId("live-filters").querySelector("summary").focus({ preventScroll: true }),
+  );
   new IntersectionObserver(([top]) => {
     isAtTop = top.isIntersecting || top.boundingClientRect.top > 0;
     if (isAtTop) frame ||= requestAnimationFrame(flush);
@@ -65,6 +69,7 @@ function choose(tag) {
 function apply(chosen) {
   filter = chosen;
   say(byId("live-filter-words"), wordsOf(filter));
+  show(byId("live-all"), filter !== ANY);
   waiting = [];
   byId("live-rows").replaceChildren(
     ...detections.newest(filter.matches, ROWS).map((each) => filled(null, each)),

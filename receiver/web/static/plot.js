@@ -109,12 +109,18 @@ export class Plot {
   draw() {
     if (this.specification === null || !this.canvas.clientWidth) return;
     this.uplot?.destroy();
-    const { series } = this.specification;
+    const { series, isCount } = this.specification;
+    const drawn = series.map(({ values }) => (isCount ? withLastStep(values) : [...values, null]));
     this.uplot = new window.uPlot(
       this.options(),
-      [this.times, ...series.map(({ values }) => values)],
+      [[...this.times, this.times.at(-1) + this.step()], ...drawn],
       this.canvas,
     );
+  }
+
+  /** Seconds from one time to the next. */
+  step() {
+    return this.times.length > 1 ? this.times[1] - this.times[0] : 60;
   }
 
   fit() {
@@ -134,7 +140,6 @@ export class Plot {
       font: "13px system-ui, sans-serif",
     };
     const { series, tell, range, ticks, isCount } = this.specification;
-    const step = this.times.length > 1 ? this.times[1] - this.times[0] : 60;
     return {
       width: this.canvas.clientWidth,
       height: HEIGHT,
@@ -143,11 +148,11 @@ export class Plot {
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: "plots" } },
       hooks: { setCursor: [({ cursor }) => this.showAt(cursor.idx)] },
       scales: {
-        x: { range: (_, first, last) => [first, last + step] },
+        x: { range: (_, first, last) => [first, last] },
         y: { range: range ?? ((_, least, most) => spread(least, most, isCount)) },
       },
       axes: [
-        { ...axis, space: 64, values: timeLabels },
+        { ...axis, space: 64, size: 34, values: timeLabels },
         {
           ...axis,
           size: 62,
@@ -175,11 +180,12 @@ export class Plot {
     };
   }
 
-  showAt(place) {
-    if (place === null || place === undefined) {
+  showAt(under) {
+    if (under === null || under === undefined) {
       say(this.at, "");
       return;
     }
+    const place = Math.min(under, this.times.length - 1);
     const { series, tell } = this.specification;
     const told = series
       .filter(({ label, values }) => !this.hidden.has(label) && values[place] !== null)
@@ -209,6 +215,14 @@ export class Plot {
       ),
     );
   }
+}
+
+/** A count lasts its whole step: the last one, which nothing follows, would have no width. */
+function withLastStep(values) {
+  const drawn = [...values, null];
+  const last = values.findLastIndex((value) => value !== null);
+  if (last >= 0) drawn[last + 1] = values[last];
+  return drawn;
 }
 
 /** Lines need neighbours: values between gaps are points. */

@@ -116,10 +116,6 @@ function withoutFuture(history) {
   };
 }
 
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && document.body.dataset.section === "plots") load();
-});
-
 const stepOf = (seconds) => (seconds < 3600 ? `${seconds / 60} min` : `${seconds / 3600} h`);
 
 function drawAll(history) {
@@ -183,6 +179,18 @@ function specifications(history) {
     },
     { title: "Levels", unit: "dBm", tell: dbm, series: levels },
     { title: "Noise", unit: "dBm", tell: dbm, series: named(history.noise_dbm) },
+    {
+      title: "Noise of software radios, relative to full scale",
+      unit: "dB relative to full scale",
+      tell: (value) => quantity(value, "dBFS", 1),
+      series: named(history.noise_dbfs),
+    },
+    {
+      title: "Gain of software radios",
+      unit: "dB",
+      tell: (value) => quantity(value, "dB", 1),
+      series: named(history.gain_db),
+    },
     {
       title: "Listening",
       unit: "% of the time",

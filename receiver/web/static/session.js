@@ -24,8 +24,10 @@ export async function refresh() {
   }
 }
 
-function showSession({ can_read, can_change }) {
-  say(byId("session-link"), can_change ? "Signed in" : "Sign in");
+function showSession({ can_read, can_change, password_set }) {
+  // Where no password is set there is nothing to sign in to.
+  const offer = password_set ? "Sign in" : "Look only";
+  say(byId("session-link"), can_change ? "Signed in" : offer);
   document.body.classList.toggle("barred", !can_read);
   if (!can_read && window.location.hash.split("/")[0] !== "#station")
     window.location.hash = "#station";

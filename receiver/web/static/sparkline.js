@@ -1,13 +1,14 @@
 // The last 24 hours of an antenna in 24 bars; hours in which it did not listen all the time are hatched.
 
-import { drawn } from "./dom.js";
-import { counted } from "./format.js";
+import { drawn, element } from "./dom.js";
+import { count, counted } from "./format.js";
 
 const WIDTH = 240;
 const HEIGHT = 44;
 /** A restart of seconds is no gap; nor is what is left of the hour that goes on. */
 const LISTENED = 0.98;
 
+/** The bars, and what they are in a line for the eye. */
 export function sparkline({ detections_by_hour: hours, listening_by_hour: listening = [] }) {
   const most = Math.max(1, ...hours);
   const step = WIDTH / hours.length;
@@ -15,7 +16,7 @@ export function sparkline({ detections_by_hour: hours, listening_by_hour: listen
     gap(place, step, place < hours.length - 1 ? listening[place] : 1),
     bar(place, step, number / most),
   ]);
-  return drawn(
+  const chart = drawn(
     "svg",
     {
       class: "spark",
@@ -27,6 +28,11 @@ export function sparkline({ detections_by_hour: hours, listening_by_hour: listen
     drawn("path", { class: "ground", d: `M0 ${HEIGHT - 0.5}H${WIDTH}` }),
     ...bars,
   );
+  const isDeaf = bars.some((each) => each?.getAttribute("class") === "deaf");
+  const heard = hours.some(Boolean) ? `at most ${count(most)} an hour` : "nothing heard";
+  const gaps = isDeaf ? "; hatched: not listening" : "";
+  const told = `Last ${hours.length} h: ${heard}${gaps}`;
+  return [chart, element("figcaption", { "aria-hidden": "true" }, told)];
 }
 
 function bar(place, step, part) {

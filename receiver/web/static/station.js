@@ -15,7 +15,8 @@ let stationMs = 0;
 
 /**
  * Call `listener` at each of: `status`, `detections` (array, oldest first), `log` (array),
- * `session`, `answers` (true or false), `restarted`, `tick` (each second while the page is seen).
+ * `session`, `answers` (true or false), `connected` (the stream opens), `restarted`, `tick` (each
+ * second while the page is seen).
  */
 export function on(topic, listener) {
   if (!listeners.has(topic)) listeners.set(topic, []);

@@ -5,6 +5,8 @@ import * as station from "./station.js";
 
 /** Status comes every 5 s; four missed in a row mean that the line is dead though nobody said so. */
 const SILENCE_MS = 20000;
+/** A device that slept counts on where it stopped, but for its wall clock. */
+const SLEPT_MS = 5000;
 const DELAYS_S = [1, 1, 2, 4, 8, 15];
 
 /** The status was just answered: a stream that does not open is refused, and EventSource has no words. */
@@ -22,6 +24,7 @@ let resumeAfter = "";
 let failures = 0;
 let retryTimer = 0;
 let lastSignMs = 0;
+let awakeSinceMs = wokeAtMs();
 
 /** How the line is: `since` (ms of the station's time) when it stopped answering, `next` retry. */
 export const line = { answers: true, since: 0, retryAt: 0, error: null };
@@ -30,11 +33,24 @@ export const line = { answers: true, since: 0, retryAt: 0, error: null };
 export function start() {
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   window.addEventListener("online", open);
+  // Else its silence would have to be noticed; a station that is near all the same answers at once.
+  window.addEventListener("offline", () => source !== null && fail(null));
   window.addEventListener("pagehide", close);
   station.on("tick", () => {
-    if (source !== null && performance.now() - lastSignMs > SILENCE_MS) fail(null);
+    if (source === null) return;
+    const hasSlept = Math.abs(wokeAtMs() - awakeSinceMs) > SLEPT_MS;
+    awakeSinceMs = wokeAtMs();
+    if (hasSlept) {
+      close();
+      open();
+    } else if (performance.now() - lastSignMs > SILENCE_MS) fail(null);
   });
   return open();
+}
+
+/** When the page's own count of time would have begun, had the device never slept since. */
+function wokeAtMs() {
+  return Date.now() - performance.now();
 }
 
 /** Try at once. */
@@ -62,6 +78,7 @@ function listen() {
   opened.addEventListener("open", () => {
     isRefused = false;
     answers();
+    station.tell("connected");
   });
   opened.addEventListener("error", () => opened === source && fail(isRefused ? FULL : null));
   heed(opened, "status", station.learn);

@@ -1,7 +1,7 @@
 // All tags the station has ever heard, a page at a time: ten thousand are as quick as ten.
 
 import { read } from "./api.js";
-import { element, failure, say, sign } from "./dom.js";
+import { cards, element, failure, say, sign } from "./dom.js";
 import { NONE, count, counted, dateTime, level } from "./format.js";
 
 const PAGE = 25;
@@ -96,26 +96,18 @@ const COLUMNS = [
   "",
 ];
 
-function listed(tags) {
-  const head = COLUMNS.map((name) =>
-    element(
-      "th",
-      { role: "columnheader", scope: "col" },
-      name || element("span", { class: "unseen" }, "Walk test"),
-    ),
-  );
-  return element(
-    "table",
-    { class: "stacked", role: "table" },
-    element("caption", { class: "unseen" }, "Tags heard"),
-    element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...head)),
-    element("tbody", { role: "rowgroup" }, ...tags.map(row)),
-  );
-}
+const listed = (tags) => cards("Tags heard", COLUMNS, tags.map(row), "Walk test");
 
 function row(tag) {
   const name = tag.tag_name ?? tag.tag_id;
-  const cells = [
+  const which = document.createDocumentFragment();
+  which.append(
+    element("b", {}, name),
+    tag.tag_name ? element("span", { class: "id" }, tag.tag_id) : "",
+    element("span", { class: "muted" }, `${tag.protocol}${tag.is_known ? ", listed" : ""}`),
+  );
+  return [
+    which,
     count(tag.detections),
     dateTime(tag.last),
     dateTime(tag.first),
@@ -132,21 +124,6 @@ function row(tag) {
       "Walk test",
     ),
   ];
-  return element(
-    "tr",
-    { role: "row" },
-    element(
-      "th",
-      { role: "rowheader", scope: "row" },
-      element("b", {}, name),
-      tag.tag_name ? element("span", { class: "id" }, tag.tag_id) : null,
-      element("span", { class: "muted" }, `${tag.protocol}${tag.is_known ? ", listed" : ""}`),
-    ),
-    ...cells.map((cell, place) => {
-      const named = COLUMNS[place + 1];
-      return element("td", named ? { role: "cell", "data-name": named } : { role: "cell" }, cell);
-    }),
-  );
 }
 
 const SIGNS = { certain: "verified", likely: "repaired", doubtful: "warning", false: "failed" };

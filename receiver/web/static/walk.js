@@ -113,7 +113,7 @@ export function leave() {
 }
 
 function choose(typed) {
-  const wanted = canonical(typed);
+  const wanted = named(typed) ?? canonical(typed);
   if (!wanted || wanted === chosen) return;
   chosen = wanted;
   tag.value = wanted;
@@ -123,6 +123,10 @@ function choose(typed) {
   window.history.replaceState(null, "", `#walk/${encodeURIComponent(wanted)}`);
   begin();
 }
+
+/** The id of a tag heard lately by its owner's name for it. */
+const named = (typed) =>
+  recentTags().find(([, name]) => name?.toLowerCase() === typed.toLowerCase())?.[0];
 
 /** Hexadecimal ids are printed on tags in either case; detections carry capitals. */
 const canonical = (typed) => (/^[0-9a-f]{8}$/i.test(typed) ? typed.toUpperCase() : typed);
