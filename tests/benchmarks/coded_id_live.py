@@ -28,6 +28,7 @@ from report import print_report
 
 from protocols.coded_id import CodedTag, HeardPulse
 from receiver.limits import LONGEST_LOOP_STALL_S
+from receiver.store.activity_queries import hours_listened
 from receiver.store.queries import DetectionFilter, Reader
 from simulator.pulses import PulseAir, made_up_beacons, made_up_tags
 
@@ -133,7 +134,7 @@ def measure(folder: Path, airs: list[PulseAir], tags: tuple[CodedTag, ...]) -> P
     counts: Counter[str] = Counter()
     heard: Counter[str] = Counter()
     with Reader(store) as reader:
-        for hour in reader.activity(DetectionFilter()):
+        for hour in hours_listened(reader, DetectionFilter()):
             counts.update(pulses=hour["pulses"], detections=hour["detections"])
             counts.update(hour["rejects"])
         counts["stored pulses"] = reader.counts()["pulses"]

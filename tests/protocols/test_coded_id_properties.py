@@ -51,7 +51,7 @@ def told(portions: list[list[HeardPulse]], book: CodeBook = BOOK) -> str:
     return repr(events + decoder.finish()) + repr(decoder.counters)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(0, 1500), max_size=30))
 def test_how_pulses_are_portioned_makes_no_difference(seed: int, cuts: list[int]) -> None:
     pulses, _ = on_the_air(seed)
@@ -61,7 +61,7 @@ def test_how_pulses_are_portioned_makes_no_difference(seed: int, cuts: list[int]
     assert told([[pulse] for pulse in pulses]) == expected
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), shuffle=st.integers(0, 1000))
 def test_the_order_of_late_pulses_makes_no_difference(seed: int, shuffle: int) -> None:
     pulses, _ = on_the_air(seed)
@@ -70,7 +70,7 @@ def test_the_order_of_late_pulses_makes_no_difference(seed: int, shuffle: int) -
     assert told([late]) == told([pulses])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000))
 def test_what_is_told_was_sent(seed: int) -> None:
     pulses, sent = on_the_air(seed)
@@ -136,7 +136,7 @@ def sizes(decoder: AntennaDecoder) -> dict[str, int]:
 LARGEST = {"held": 50, "window": 40, "pending": 10, "lone": 20, "runs": 5, "events": 0}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     portions=st.lists(st.lists(wild_pulses, max_size=60), max_size=6),
     ticks=st.lists(st.integers(-(10**20), 10**20), max_size=6),
@@ -155,7 +155,7 @@ def test_no_pulse_raises_or_makes_anything_grow(
     assert decoder.open_runs == 0
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000))
 def test_a_flood_on_a_grid_of_gaps_grows_nothing(seed: int) -> None:
     random = Random(seed)
@@ -172,7 +172,7 @@ def test_a_flood_on_a_grid_of_gaps_grows_nothing(seed: int) -> None:
     decoder.finish()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(pulses=st.lists(wild_pulses, max_size=150), cut=st.integers(0, 150))
 def test_portions_make_no_difference_even_where_bounds_bite(
     pulses: list[HeardPulse], cut: int

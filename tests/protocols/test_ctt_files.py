@@ -190,7 +190,24 @@ def test_2p4_ghz_beeps_keep_their_payload() -> None:
     assert isinstance(beep, Detection)
     assert (beep.protocol, beep.tag_id, beep.rssi_dbm) == ("ctt-2g4", "0BADC0DE", -71)
     assert beep.payload == bytes.fromhex("8C08D009")
-    assert beep.measurements == {"sync": 51966, "family": "0", "payload_version": "0"}
+    assert beep.measurements == {
+        "sync": 51966,
+        "family": 0,
+        "revision": 0,
+        "battery_v": 2.188,
+        "temperature_c": 25.12,
+    }
+
+
+def test_what_a_radio_measured_beside_a_beep_is_read() -> None:
+    header = b"Time,RadioId,TagId,TagRSSI,NoiseFloor,SNR,FEI_Hz,LNA,RSSISrc,CrcOk"
+    beep = record(header, b"2026-09-01 18:29:52,1,52345578,-88.5,-92,3.5,-1200,1,sync,1")
+    assert isinstance(beep, Detection)
+    assert (beep.rssi_dbm, beep.noise_dbm, beep.snr_db) == (-88.5, -92, 3.5)
+    assert (beep.frequency_offset_hz, beep.integrity) == (-1200, "verified")
+    weak = record(header, b"2026-09-01 18:29:52,1,52345578,-88.5,,,,,,0")
+    assert isinstance(weak, Detection)
+    assert (weak.noise_dbm, weak.snr_db, weak.integrity) == (None, None, "unverified")
 
 
 def test_positions_and_health_of_a_nodes_card_name_the_node() -> None:
@@ -222,7 +239,7 @@ def test_telemetry_of_a_gps_tag_is_a_detection_with_a_position() -> None:
     row = b"2023-01-01 00:00:05,2023-01-01 00:00:00,1A2B,2,-80,51.5,-0.1,7,12,0,30,4010,3,18,40"
     tag = record(header, row)
     assert isinstance(tag, Detection)
-    assert (tag.protocol, tag.tag_id, tag.antenna) == ("ctt-es200", "1A2B", "2")
+    assert (tag.protocol, tag.tag_id, tag.antenna) == ("ctt-es200", "00001A2B", "2")
     assert tag.measurements is not None
     assert (tag.measurements["latitude"], tag.measurements["battery_v"]) == (51.5, 4.01)
 
@@ -230,6 +247,10 @@ def test_telemetry_of_a_gps_tag_is_a_detection_with_a_position() -> None:
 def test_a_log_message_may_hold_commas() -> None:
     line = record(b"msg at,msg", b"2023-01-01 00:00:05,radio 1, 2 and 3, restarted")
     assert line == LogLine(message="radio 1, 2 and 3, restarted")
+
+
+def test_a_table_of_detections_with_positions_is_no_gps_log_of_a_node() -> None:
+    assert columns_of_header(b"seq,time,link,antenna,tag_id,rssi_dbm,latitude,longitude") is None
 
 
 def test_columns_are_found_by_name_in_any_order() -> None:

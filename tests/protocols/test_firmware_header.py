@@ -317,9 +317,7 @@ def test_what_is_damaged_too_long_or_for_hosts_is_passed_over(frames_program: Pa
     assert heard(frames_program, line) == ["command " + "x" * 128, "ack 3"]
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(noise=st.lists(st.binary(max_size=300), max_size=8))
 def test_any_bytes_harm_neither_memory_nor_the_next_frame(
     frames_program: Path, noise: list[bytes]
