@@ -6,23 +6,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from recorded_session import BEEP, SECOND
+from recorded_session import SESSION as MORNING
 
 from receiver.importing.importer import FileReport, Importer, expand
 from receiver.recording import Recorder, Session
 from receiver.store.database import Store
 
-SECOND = 10**9
-BEEP = b"78664C3304,-75\r\n"
-MORNING = Session(
-    link="ch1",
-    device="/dev/ttyACM0",
-    decoder="ctt",
-    baud_rate=115_200,
-    boot="d6b7b0a6",
-    t_ns=100 * SECOND,
-    utc_ns=1_788_000_000 * SECOND,
-    clock="ntp",
-)
 EVENING = msgspec.structs.replace(
     MORNING, t_ns=40_000 * SECOND, utc_ns=1_788_039_900 * SECOND, clock="unsynchronised"
 )

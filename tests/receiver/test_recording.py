@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pseudo_terminals import PseudoRadio
+from recorded_session import BEEP, SECOND, SESSION
 from station_process import STOPOVER
 
 from protocols.records import Detection, Record
@@ -30,19 +31,6 @@ from receiver.recording import (
     read_recording,
 )
 from receiver.store.database import Store
-
-BEEP = b"78664C3304,-75\r\n"
-SECOND = 10**9
-SESSION = Session(
-    link="ch1",
-    device="/dev/ttyACM0",
-    decoder="ctt",
-    baud_rate=115_200,
-    boot="d6b7b0a6",
-    t_ns=100 * SECOND,
-    utc_ns=1_788_000_000 * SECOND,
-    clock="ntp",
-)
 
 
 def recording(path: Path, *chunks: tuple[float, bytes], session: Session = SESSION) -> Path:
